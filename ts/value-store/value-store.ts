@@ -1,0 +1,113 @@
+/**
+ * Where values live. A value store places a record (key, value, sequence) and names the place by a
+ * handle: an integer, 0 < handle < 2^48 (native/alloc/allocator.h). The index maps a key to a handle;
+ * the record itself carries the key, so that every read is checked against the key that was asked for.
+ *
+ * One thread; methods without a promise never wait for a device.
+ */
+export type Handle = number;
+
+/** Answer of {@link ValueStore.readNow} when the record has to come from the device. */
+export const PENDING: unique symbol = Symbol('pending');
+export type Pending = typeof PENDING;
+
+export interface ValueStoreCapabilities {
+  /** Records survive the process by themselves; if not, checkpoints carry them (see `exportRecords`). */
+  readonly persistent: boolean;
+  /** Largest value, in bytes. */
+  readonly valueBytesMax: number;
+  /** Values up to this many bytes ride in the log; longer ones go to their slot first. */
+  readonly inlineBytesMax: number;
+}
+
+export interface StoredRecord {
+  readonly key: Buffer;
+  readonly value: Buffer;
+  readonly sequence: number;
+}
+
+/** Space and traffic of a value store; all bytes and counts since open unless said otherwise. */
+export interface ValueStoreStats {
+  readonly capacityBytes: number;
+  /** Now in cells that hold or may hold records. */
+  readonly allocatedBytes: number;
+  /** Now reserved from the medium. */
+  readonly reservedBytes: number;
+  readonly liveSlots: number;
+  readonly deviceReads: number;
+  readonly deviceReadBytes: number;
+  readonly deviceWrites: number;
+  readonly deviceWriteBytes: number;
+  /** Reads answered from pages not yet written, or from the page cache. */
+  readonly memoryHits: number;
+  /** Now held in memory: pages to be written, cache, or all the values. */
+  readonly memoryBytes: number;
+}
+
+export interface ValueStore {
+  readonly capabilities: ValueStoreCapabilities;
+
+  /**
+   * Copies the record into a fresh place. The caller's buffers are free when it returns.
+   *
+   * @param key the first `keyLength` bytes are the key.
+   * @returns the handle, or 0 when too much waits to be written: call again after {@link whenRoom}.
+   * @throws CairnError CAIRN_NO_SPACE, CAIRN_TOO_LARGE.
+   */
+  place(key: Uint8Array, keyLength: number, value: Uint8Array, sequence: number): Handle;
+  /** Resolves when {@link place} may succeed again. */
+  whenRoom(): Promise<void>;
+  /**
+   * Places a record that the log does not carry: copied before the call returns, written to the
+   * medium when the promise resolves, durable after {@link syncData}.
+   */
+  placeThrough(key: Uint8Array, keyLength: number, value: Uint8Array, sequence: number): Promise<Handle>;
+  /** Makes every record written so far durable. A failure is final for the store's writes. */
+  syncData(): Promise<void>;
+  /** Writes out every placed record and makes them durable; later records go to other cells. */
+  flush(): Promise<void>;
+
+  /** The value, `undefined` when the record is of another key, or PENDING. */
+  readNow(handle: Handle, key: Uint8Array, keyLength: number): Buffer | undefined | Pending;
+  /** As {@link readNow}, from the device. @throws CairnError CAIRN_CORRUPTION, CAIRN_IO. */
+  read(handle: Handle, key: Uint8Array, keyLength: number): Promise<Buffer | undefined>;
+  readSync(handle: Handle, key: Uint8Array, keyLength: number): Buffer | undefined;
+  /** The whole record, whatever its key: iteration, verify. */
+  readRecord(handle: Handle): Promise<StoredRecord>;
+  /**
+   * Copies the values of u64 keys into rows of `rowBytes`; a missing or shorter or longer one leaves
+   * zeros and its index in `missing`.
+   *
+   * @param handles 0 where the key is absent.
+   * @returns how many entries of `missing` are filled (ascending).
+   */
+  gather(handles: Float64Array, keys: BigUint64Array, rows: Uint8Array, rowBytes: number,
+    missing: Uint32Array): number | Promise<number>;
+
+  /** The record at `handle` was replaced or deleted by the log record `sequence`. */
+  retire(handle: Handle, sequence: number): void;
+  /** Log records up to `sequence` are durable. */
+  onDurable(sequence: number): void;
+  /** A checkpoint begins to read the index: what is retired from now on waits for the next one. */
+  onCheckpointBegin(): void;
+  /** That checkpoint is in force. */
+  onCheckpointEnd(): void;
+
+  /** At open: the index names this handle. @throws CairnError CAIRN_CORRUPTION when it cannot be. */
+  restore(handle: Handle): void;
+  /** At open, after every {@link restore}: the log carries this record, its cell may not be on disk. */
+  rewrite(handle: Handle, key: Uint8Array, keyLength: number, value: Uint8Array, sequence: number): void;
+
+  /**
+   * Stores that are not persistent: copies the records named by `handles[from..count)` into `out`
+   * as {u32 key length, u32 value length, f64 sequence, key, value}, as many as fit.
+   *
+   * @returns bytes written and the first index that was not copied; `bytes` 0 and `next === from`
+   *   when `out` is too small for that record: `needs` says how many bytes it takes.
+   */
+  exportRecords?(handles: Float64Array, from: number, count: number, out: Uint8Array):
+    { readonly bytes: number; readonly next: number; readonly needs: number };
+
+  stats(): ValueStoreStats;
+  close(): Promise<void>;
+}
