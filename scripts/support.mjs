@@ -1,0 +1,141 @@
+// What the scripts share. Node built-ins only: setup runs before node_modules exists.
+import { spawnSync } from 'node:child_process';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { delimiter, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { nodePrefix } from './node-include.mjs';
+
+/** The package root; every path in the scripts is relative to it. */
+export const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+export function inRoot(...parts) {
+  return join(root, ...parts);
+}
+
+/** Runs a program in the package root with its output shown; true when it exits with 0. */
+export function run(program, args, options = {}) {
+  const { status, error } = spawnSync(program, args, { cwd: root, stdio: 'inherit', ...options });
+  if (error) console.error(`${program}: ${error.message}`);
+  return status === 0;
+}
+
+/** Runs a program and returns what it printed, or undefined when it failed. */
+export function capture(program, args, input = '') {
+  const { status, stdout } = spawnSync(program, args, { cwd: root, input, encoding: 'utf8' });
+  return status === 0 ? stdout.trim() : undefined;
+}
+
+/** Is the program on PATH? Starting each one to ask would cost setup its two seconds. */
+export function hasProgram(name) {
+  if (name.includes('/')) return existsSync(name);
+  return (process.env.PATH ?? '').split(delimiter).some((directory) => {
+    try {
+      accessSync(join(directory, name), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** Modification time in ms; 0 when there is no such file. */
+export function modified(path) {
+  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+}
+
+/** The newest modification time below the given files and directories, directories included. */
+export function newest(paths) {
+  let latest = 0;
+  for (const path of paths) {
+    const stat = statSync(path, { throwIfNoEntry: false });
+    if (stat === undefined) continue;
+    latest = Math.max(latest, stat.mtimeMs);
+    if (stat.isDirectory())
+      latest = Math.max(latest, newest(readdirSync(path).map((name) => join(path, name))));
+  }
+  return latest;
+}
+
+/** Writes a file whose modification time says when a step last succeeded. */
+export function stamp(path, content = '') {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, content);
+}
+
+export function compiler() {
+  return process.env.CXX || 'g++';
+}
+
+function hasLiburing() {
+  if (!hasProgram(compiler())) return false;
+  // The compiler prints the bare name back when it has no such file.
+  const archive = capture(compiler(), ['-print-file-name=liburing.a']);
+  if (archive === undefined || !archive.includes('/')) return false;
+  return capture(compiler(), ['-E', '-x', 'c++', '-'], '#include <liburing.h>\n') !== undefined;
+}
+
+/** Debian packages that building the addon needs and that are not there, with the reason. */
+export function missingBuildPackages() {
+  const missing = [];
+  if (!hasProgram(compiler())) missing.push({ package: 'g++', what: 'a C++20 compiler' });
+  if (!hasProgram('make') && !hasProgram('ninja')) missing.push({ package: 'make', what: 'make' });
+  if (!hasProgram('cmake')) missing.push({ package: 'cmake', what: 'CMake' });
+  if (!hasLiburing()) missing.push({ package: 'liburing-dev', what: 'liburing' });
+  if (nodePrefix() === undefined)
+    missing.push({ package: 'libnode-dev', what: 'the headers of Node.js (uv.h)' });
+  return missing;
+}
+
+/** One message for the user: what is missing and the command that installs it. */
+export function explainMissing(missing) {
+  const what = missing.map((entry) => entry.what).join(', ');
+  const packages = missing.map((entry) => entry.package).join(' ');
+  return `cairn-kv: its native addon is built on this machine and needs ${what}. On Debian or Ubuntu: apt-get install ${packages}`;
+}
+
+const addonFile = inRoot('build', 'Release', 'cairn.node');
+const addonInputs = ['native', 'CMakeLists.txt', 'binding.gyp'].map((name) => inRoot(name));
+
+export function addonIsCurrent() {
+  return modified(addonFile) > newest(addonInputs);
+}
+
+const distStamp = inRoot('dist', '.built');
+const distInputs = [
+  'ts',
+  'package.json',
+  'tsconfig.json',
+  'tsconfig.esm.json',
+  'tsconfig.cjs.json',
+];
+
+export function distIsCurrent() {
+  return modified(distStamp) > newest(distInputs.map((name) => inRoot(name)));
+}
+
+export function markDistBuilt() {
+  stamp(distStamp);
+}
+
+/** The numbers of the last 'N passed, N failed' or of mocha's 'N passing' and 'N failing'. */
+export function countResults(output) {
+  const own = [...output.matchAll(/^(\d+) passed, (\d+) failed$/gm)].at(-1);
+  if (own) return { passed: Number(own[1]), failed: Number(own[2]) };
+  const passing = [...output.matchAll(/^\s*(\d+) passing\b/gm)].at(-1);
+  const failing = [...output.matchAll(/^\s*(\d+) failing\b/gm)].at(-1);
+  return { passed: Number(passing?.[1] ?? 0), failed: Number(failing?.[1] ?? 0) };
+}
+
+/** The name of the package, to tell a checkout from an installed copy. */
+export function packageJson() {
+  return JSON.parse(readFileSync(inRoot('package.json'), 'utf8'));
+}
