@@ -5,12 +5,15 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/aligned_buffer.h"
 #include "base/status.h"
 
 namespace cairn {
+
+class CompletionSink;
 
 /// A file opened through a FileSet; valid until that set closes it.
 using FileId = int32_t;
@@ -112,6 +115,12 @@ class FileSet {
   /// Makes the file at least size_bytes long with space reserved (posix_fallocate): -ENOSPC now
   /// rather than at a later write. Reads of the new range give zeros. Not durable until Sync.
   virtual void Grow(FileId file, uint64_t size_bytes, Completion* done) = 0;
+  /// Reserves [offset_bytes, offset_bytes + length_bytes) whatever lies before it: as Grow, but
+  /// leaves holes elsewhere alone.
+  virtual void Reserve(FileId file, uint64_t offset_bytes, uint64_t length_bytes,
+                       Completion* done) {
+    Grow(file, offset_bytes + length_bytes, done);
+  }
   virtual void Truncate(FileId file, uint64_t size_bytes, Completion* done) = 0;
   /// Gives the range back to the file system; it reads as zeros (FALLOC_FL_PUNCH_HOLE).
   virtual void Punch(FileId file, uint64_t offset_bytes, uint64_t length_bytes,
@@ -122,6 +131,18 @@ class FileSet {
   virtual void SyncDirectory(Completion* done) = 0;
   /// Names present now, sorted; blocking, for open and tools.
   virtual Result<std::vector<std::string>> List() = 0;
+
+  /// Waits for what is in flight and runs its completions, then closes files, lock and backend.
+  /// Operations started from then on, by those completions too, never complete.
+  virtual void Shutdown() {}
+
+  /// Where components post results for JavaScript; null when nobody listens (native tests).
+  /// See io/completion_sink.h.
+  void AttachSink(CompletionSink* sink) { sink_ = sink; }
+  CompletionSink* sink() const { return sink_; }
+
+ private:
+  CompletionSink* sink_ = nullptr;
 };
 
 }  // namespace cairn

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+#include <string>
+
+#include "base/status.h"
+#include "io/io_backend.h"
+
+namespace cairn {
+
+// One per exposed class or group of functions; called once per environment by addon.cc.
+void RegisterIo(Napi::Env env, Napi::Object exports);
+
+/// The JS face of a file set, class NativeIo. The backend's events are taken from
+/// files->io().event_fd(); with -1 JavaScript calls drain itself after submit.
+/// Empty, with an error pending, when memory or a handle ran out.
+Napi::Object NewNativeIo(Napi::Env env, std::unique_ptr<FileSet> files);
+
+/// The file set behind a NativeIo. Null, with a coded error pending, when the value is something
+/// else or was disposed.
+///
+/// Lifetime: the FileSet object lives as long as the NativeIo object: hold a JS reference to it as
+/// long as the pointer is kept. After dispose() it answers nothing, but may still be called.
+FileSet* UnwrapFileSet(Napi::Value value);
+
+/// Throws an Error whose `code` is one of CairnError's codes. Call and return.
+void ThrowCoded(Napi::Env env, const char* code, const std::string& message);
+
+/// {code, errno, operation, file, offset}: NativeStatus in ts/bindings/status.ts.
+Napi::Object StatusToJs(Napi::Env env, const Status& status);
+
+/// Throws `status` as an Error that carries it in its property `status`.
+void ThrowStatus(Napi::Env env, const Status& status);
+
+}  // namespace cairn
