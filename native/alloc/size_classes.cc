@@ -1,0 +1,106 @@
+#include "alloc/size_classes.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/aligned_buffer.h"
+#include "base/assert.h"
+
+namespace cairn {
+namespace {
+
+constexpr uint64_t kRecordOverheadBytes = 24 + 8;  // record header and a u64 key
+constexpr uint64_t kPayloadBytesMax = 1 << 30;
+constexpr size_t kExplicitClassesMax = 128;
+
+SizeClass PackedClass(uint64_t slots) {
+  const uint64_t slot_bytes = AlignDown(kPageBytes / slots, kHandleUnitBytes);
+  // Rounding down may leave room for one more: 192 B slots are asked for as 20 and fit 21 times.
+  return {static_cast<uint32_t>(slot_bytes), kPageBytes,
+          static_cast<uint32_t>(kPageBytes / slot_bytes)};
+}
+
+SizeClass WholeClass(uint64_t slot_bytes) {
+  return {static_cast<uint32_t>(slot_bytes), static_cast<uint32_t>(slot_bytes), 1};
+}
+
+SizeClass DiskClass(uint64_t record_bytes) {
+  if (record_bytes > kPageBytes) return WholeClass(AlignUp(record_bytes, kPageBytes));
+  return PackedClass(kPageBytes / AlignUp(record_bytes, kHandleUnitBytes));
+}
+
+SizeClass MemoryClass(uint64_t record_bytes) {
+  return WholeClass(AlignUp(record_bytes, kHandleUnitBytes));
+}
+
+/// Sorted record sizes, thinned to what a handle can number.
+std::vector<uint64_t> RecordSizes(std::vector<uint32_t> payloads) {
+  std::sort(payloads.begin(), payloads.end());
+  payloads.erase(std::unique(payloads.begin(), payloads.end()), payloads.end());
+  while (!payloads.empty() && payloads.back() > kPayloadBytesMax) payloads.pop_back();
+  const size_t kept = std::min(payloads.size(), kExplicitClassesMax);
+  std::vector<uint64_t> sizes(kept);
+  for (size_t i = 0; i < kept; ++i) {
+    // The last one kept is the last one given: i + 1 == kept -> payloads.size() - 1.
+    sizes[i] = payloads[(i + 1) * payloads.size() / kept - 1] + kRecordOverheadBytes;
+  }
+  return sizes;
+}
+
+template <typename MakeClass>
+std::vector<SizeClass> Extended(const std::vector<uint64_t>& sizes, MakeClass make,
+                                const std::vector<SizeClass>& defaults) {
+  std::vector<SizeClass> classes;
+  for (const uint64_t size : sizes) {
+    const SizeClass next = make(size);
+    if (classes.empty() || next.slot_bytes > classes.back().slot_bytes) classes.push_back(next);
+  }
+  const uint32_t largest = classes.empty() ? 0 : classes.back().slot_bytes;
+  for (const SizeClass& next : defaults) {
+    if (next.slot_bytes > largest) classes.push_back(next);
+  }
+  CAIRN_ASSERT(classes.size() <= kSizeClassesMax);
+  return classes;
+}
+
+}  // namespace
+
+std::vector<SizeClass> DefaultDiskClasses() {
+  constexpr std::array<uint32_t, 15> kSlotsPerPage = {64, 42, 32, 25, 20, 16, 12, 10,
+                                                      8,  6,  5,  4,  3,  2,  1};
+  std::vector<SizeClass> classes;
+  for (const uint32_t slots : kSlotsPerPage) {
+    const SizeClass next = PackedClass(slots);
+    if (classes.empty() || next.slot_bytes > classes.back().slot_bytes) classes.push_back(next);
+  }
+  for (uint64_t pages = 2; classes.back().slot_bytes < kLargestSlotBytes;) {
+    classes.push_back(WholeClass(std::min(pages * kPageBytes, kLargestSlotBytes)));
+    uint64_t doubling = 1;
+    while (doubling * 2 <= pages) doubling *= 2;
+    pages += std::max<uint64_t>(doubling / 4, 1);
+  }
+  CAIRN_ASSERT(classes.size() <= kSizeClassesMax);
+  return classes;
+}
+
+std::vector<SizeClass> DiskClassesFor(std::vector<uint32_t> payload_classes) {
+  return Extended(RecordSizes(std::move(payload_classes)), DiskClass, DefaultDiskClasses());
+}
+
+std::vector<SizeClass> MemoryClasses() {
+  std::vector<SizeClass> classes;
+  uint64_t bytes = kHandleUnitBytes;
+  while (bytes < kLargestSlotBytes) {
+    classes.push_back(WholeClass(bytes));
+    bytes += std::max(kHandleUnitBytes, AlignDown(bytes / 8, kHandleUnitBytes));
+  }
+  classes.push_back(WholeClass(kLargestSlotBytes));
+  CAIRN_ASSERT(classes.size() <= kSizeClassesMax);
+  return classes;
+}
+
+std::vector<SizeClass> MemoryClassesFor(std::vector<uint32_t> payload_classes) {
+  return Extended(RecordSizes(std::move(payload_classes)), MemoryClass, MemoryClasses());
+}
+
+}  // namespace cairn

@@ -1,0 +1,257 @@
+#include "alloc/slab_allocator.h"
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+
+#include "alloc/size_classes.h"
+#include "base/assert.h"
+
+namespace cairn {
+namespace {
+
+constexpr uint64_t kSmallSlotBytes = 8192;
+constexpr uint32_t kSmallGroupOrderMax = 3;
+
+}  // namespace
+
+SlabAllocator::SlabAllocator(Options options)
+    : options_(std::move(options)),
+      partly_free_(options_.classes.size()),
+      pool_(options_.address_space_bytes / kAllocationUnitBytes) {
+  CAIRN_ASSERT(!options_.classes.empty() && options_.classes.size() <= kSizeClassesMax);
+  CAIRN_ASSERT(options_.address_space_bytes <= kAddressSpaceBytes);
+  uint32_t smaller = 0;
+  for (const SizeClass& size_class : options_.classes) {
+    CAIRN_ASSERT(size_class.slot_bytes > smaller && size_class.slot_bytes % kHandleUnitBytes == 0);
+    CAIRN_ASSERT(size_class.slots_per_cell >= 1 && size_class.slots_per_cell <= 64);
+    CAIRN_ASSERT(static_cast<uint64_t>(size_class.slots_per_cell) * size_class.slot_bytes <=
+                 size_class.cell_bytes);
+    smaller = size_class.slot_bytes;
+    shapes_.push_back(ShapeOf(size_class));
+  }
+  for (uint64_t bytes = 0, next = 0; bytes <= kSmallSlotBytes; bytes += kHandleUnitBytes) {
+    while (next < options_.classes.size() && options_.classes[next].slot_bytes < bytes) ++next;
+    small_classes_.push_back(static_cast<uint8_t>(next));
+  }
+  stats_.capacity_bytes = options_.capacity_bytes;
+}
+
+/// The smallest group that leaves at most 1/8 unused: 640 KiB cells -> 2 MiB holds three.
+SlabAllocator::Shape SlabAllocator::ShapeOf(const SizeClass& size_class) {
+  const uint64_t cell = size_class.cell_bytes;
+  uint32_t order = 0;
+  if (cell >= kAllocationUnitBytes) {
+    while (kAllocationUnitBytes << order < cell) ++order;
+    return {order, 1};
+  }
+  while (order < kSmallGroupOrderMax &&
+         (kAllocationUnitBytes << order) % cell > (kAllocationUnitBytes << order) / 8) {
+    ++order;
+  }
+  return {order, static_cast<uint32_t>((kAllocationUnitBytes << order) / cell)};
+}
+
+int SlabAllocator::ClassFor(uint64_t slot_bytes) const {
+  size_t found = 0;
+  if (slot_bytes <= kSmallSlotBytes) {
+    found = small_classes_[(slot_bytes + kHandleUnitBytes - 1) / kHandleUnitBytes];
+  } else {
+    found = std::lower_bound(options_.classes.begin(), options_.classes.end(), slot_bytes,
+                             [](const SizeClass& size_class, uint64_t bytes) {
+                               return size_class.slot_bytes < bytes;
+                             }) -
+            options_.classes.begin();
+  }
+  return found < options_.classes.size() ? static_cast<int>(found) : -1;
+}
+
+bool SlabAllocator::Locate(Handle handle, Place* place) const {
+  const uint8_t number = HandleClass(handle);
+  const uint64_t offset = HandleOffset(handle);
+  if (number >= options_.classes.size() || offset >= options_.address_space_bytes) return false;
+  const SizeClass& size_class = options_.classes[number];
+  const Shape& shape = shapes_[number];
+  const uint64_t in_group = offset & ((kAllocationUnitBytes << shape.order) - 1);
+  const uint64_t cell = in_group / size_class.cell_bytes;
+  const uint64_t in_cell = in_group % size_class.cell_bytes;
+  const uint64_t slot = in_cell / size_class.slot_bytes;
+  if (cell >= shape.cells || slot >= size_class.slots_per_cell ||
+      in_cell % size_class.slot_bytes != 0) {
+    return false;
+  }
+  *place = {number, (offset - in_group) / kAllocationUnitBytes, static_cast<uint32_t>(cell),
+            static_cast<uint32_t>(slot)};
+  return true;
+}
+
+SlabGroup* SlabAllocator::Group(uint64_t unit) const {
+  const uint64_t leaf = unit / kLeafUnits;
+  if (leaf >= groups_.size() || groups_[leaf] == nullptr) return nullptr;
+  return (*groups_[leaf])[unit % kLeafUnits].get();
+}
+
+SlabGroup& SlabAllocator::KnownGroup(const Place& place) const {
+  SlabGroup* const group = Group(place.group_unit);
+  CAIRN_ASSERT(group != nullptr);
+  CAIRN_ASSERT(group->size_class() == place.size_class);
+  return *group;
+}
+
+SlabGroup& SlabAllocator::AddGroup(uint64_t unit, uint8_t size_class) {
+  const uint64_t leaf = unit / kLeafUnits;
+  if (leaf >= groups_.size()) groups_.resize(leaf + 1);
+  if (groups_[leaf] == nullptr) groups_[leaf] = std::make_unique<Leaf>();
+  std::unique_ptr<SlabGroup>& entry = (*groups_[leaf])[unit % kLeafUnits];
+  const SizeClass& shape = options_.classes[size_class];
+  const uint32_t cells = shapes_[size_class].cells;
+  entry = std::make_unique<SlabGroup>(unit * kAllocationUnitBytes, size_class, cells,
+                                      shape.slots_per_cell);
+  const uint64_t size_bytes = static_cast<uint64_t>(cells) * shape.cell_bytes;
+  stats_.reserved_bytes += size_bytes;
+  if (options_.listener != nullptr) {
+    options_.listener->OnGroupTaken(entry->offset_bytes(), size_bytes);
+  }
+  return *entry;
+}
+
+SlabGroup* SlabAllocator::PartlyFreeGroup(uint8_t size_class) {
+  const uint32_t order = shapes_[size_class].order;
+  if (const auto number = partly_free_[size_class].First()) return Group(*number << order);
+  const auto unit = pool_.Take(order);
+  return unit ? &AddGroup(*unit, size_class) : nullptr;
+}
+
+/// Puts the group where its number of free cells says it belongs; an empty one ends here.
+void SlabAllocator::UpdatePartlyFree(const SlabGroup& group) {
+  const uint8_t size_class = group.size_class();
+  const Shape& shape = shapes_[size_class];
+  const uint64_t unit = group.offset_bytes() / kAllocationUnitBytes;
+  const uint64_t number = unit >> shape.order;
+  if (!group.full() && !group.empty()) {
+    partly_free_[size_class].Insert(number);
+    return;
+  }
+  partly_free_[size_class].Erase(number);
+  if (group.full()) return;
+  const uint64_t offset_bytes = group.offset_bytes();
+  const uint64_t size_bytes =
+      static_cast<uint64_t>(shape.cells) * options_.classes[size_class].cell_bytes;
+  stats_.reserved_bytes -= size_bytes;
+  (*groups_[unit / kLeafUnits])[unit % kLeafUnits].reset();
+  pool_.Release(unit, shape.order);
+  if (options_.listener != nullptr) options_.listener->OnGroupFreed(offset_bytes, size_bytes);
+}
+
+void SlabAllocator::NoteTaken(SlabGroup& group, uint32_t first_cell, uint32_t cells) {
+  const uint64_t cell_bytes = options_.classes[group.size_class()].cell_bytes;
+  stats_.allocated_bytes += cells * cell_bytes;
+  stats_.end_offset_bytes =
+      std::max(stats_.end_offset_bytes,
+               group.offset_bytes() + (static_cast<uint64_t>(first_cell) + cells) * cell_bytes);
+  UpdatePartlyFree(group);
+}
+
+void SlabAllocator::ReleaseCell(SlabGroup& group, uint32_t cell) {
+  group.Release(cell);
+  stats_.allocated_bytes -= options_.classes[group.size_class()].cell_bytes;
+}
+
+Result<CellRun> SlabAllocator::AllocateRun(uint8_t size_class, uint32_t max_cells) {
+  CAIRN_ASSERT(size_class < options_.classes.size());
+  CAIRN_ASSERT(max_cells > 0);
+  const uint64_t cell_bytes = options_.classes[size_class].cell_bytes;
+  uint64_t cells = max_cells;
+  if (options_.capacity_bytes != 0) {
+    const uint64_t left =
+        options_.capacity_bytes - std::min(options_.capacity_bytes, stats_.allocated_bytes);
+    cells = std::min(cells, left / cell_bytes);
+  }
+  SlabGroup* const group = cells > 0 ? PartlyFreeGroup(size_class) : nullptr;
+  if (group == nullptr) return Status(StatusCode::kNoSpace, "allocate");
+  const SlabGroup::Run run = group->TakeRun(static_cast<uint32_t>(cells));
+  NoteTaken(*group, run.first_cell, run.cells);
+  return CellRun{group->offset_bytes() + run.first_cell * cell_bytes, run.cells};
+}
+
+void SlabAllocator::ReturnCells(uint8_t size_class, CellRun run) {
+  if (run.cells == 0) return;
+  Place place;
+  CAIRN_ASSERT(Locate(MakeHandle(run.offset_bytes, size_class), &place));
+  CAIRN_ASSERT(place.slot == 0);
+  SlabGroup& group = KnownGroup(place);
+  CAIRN_ASSERT(place.cell + run.cells <= shapes_[size_class].cells);
+  for (uint32_t cell = place.cell; cell < place.cell + run.cells; ++cell) {
+    CAIRN_ASSERT(group.IsOpen(cell));
+    CAIRN_ASSERT(!group.AnyLive(cell));
+    ReleaseCell(group, cell);
+  }
+  UpdatePartlyFree(group);
+}
+
+void SlabAllocator::MarkLive(Handle handle) {
+  Place place;
+  CAIRN_ASSERT(Locate(handle, &place));
+  SlabGroup& group = KnownGroup(place);
+  CAIRN_ASSERT(group.IsOpen(place.cell));
+  group.SetLive(place.cell, place.slot);
+  ++stats_.live_slots;
+}
+
+void SlabAllocator::CloseCell(uint8_t size_class, uint64_t cell_offset_bytes) {
+  Place place;
+  CAIRN_ASSERT(Locate(MakeHandle(cell_offset_bytes, size_class), &place));
+  CAIRN_ASSERT(place.slot == 0);
+  SlabGroup& group = KnownGroup(place);
+  group.Close(place.cell);
+  if (group.AnyLive(place.cell)) return;
+  ReleaseCell(group, place.cell);
+  UpdatePartlyFree(group);
+}
+
+void SlabAllocator::Free(Handle handle) {
+  Place place;
+  CAIRN_ASSERT(Locate(handle, &place));
+  SlabGroup& group = KnownGroup(place);
+  group.ClearLive(place.cell, place.slot);
+  --stats_.live_slots;
+  if (group.IsOpen(place.cell) || group.AnyLive(place.cell)) return;
+  ReleaseCell(group, place.cell);
+  UpdatePartlyFree(group);
+}
+
+Status SlabAllocator::Restore(Handle handle) {
+  const auto damaged = [handle] {
+    return Status(StatusCode::kCorruption, "restore", {}, HandleOffset(handle));
+  };
+  Place place;
+  if (!Locate(handle, &place)) return damaged();
+  SlabGroup* group = Group(place.group_unit);
+  if (group == nullptr) {
+    if (!pool_.Claim(place.group_unit, shapes_[place.size_class].order)) return damaged();
+    group = &AddGroup(place.group_unit, place.size_class);
+  } else if (group->size_class() != place.size_class) {
+    return damaged();
+  }
+  if (group->IsFree(place.cell)) {
+    group->TakeClosed(place.cell);
+    NoteTaken(*group, place.cell, 1);
+  } else if (group->IsOpen(place.cell) || group->IsLive(place.cell, place.slot)) {
+    return damaged();
+  }
+  group->SetLive(place.cell, place.slot);
+  ++stats_.live_slots;
+  return Status();
+}
+
+bool SlabAllocator::IsLive(Handle handle) const {
+  Place place;
+  if (!Locate(handle, &place)) return false;
+  const SlabGroup* const group = Group(place.group_unit);
+  return group != nullptr && group->size_class() == place.size_class &&
+         group->IsLive(place.cell, place.slot);
+}
+
+AllocatorStats SlabAllocator::stats() const { return stats_; }
+
+}  // namespace cairn

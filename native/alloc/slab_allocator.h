@@ -1,0 +1,101 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "alloc/allocator.h"
+#include "alloc/slab_group.h"
+#include "alloc/sparse_bit_set.h"
+#include "alloc/unit_pool.h"
+
+namespace cairn {
+
+/// The space that a handle can name: 2^40 units of 64 B.
+inline constexpr uint64_t kAddressSpaceBytes = uint64_t{1} << 46;
+inline constexpr uint64_t kAllocationUnitBytes = 1 << 20;
+
+/// Told when a group of cells begins and ends to belong to a class, so that the medium can be
+/// given and taken back. size_bytes covers the cells; a tail that holds none is left out.
+class GroupListener {
+ public:
+  virtual ~GroupListener() = default;
+  virtual void OnGroupTaken(uint64_t offset_bytes, uint64_t size_bytes) = 0;
+  virtual void OnGroupFreed(uint64_t offset_bytes, uint64_t size_bytes) = 0;
+};
+
+/// SSD_SLAB: cells of one class lie in groups, power-of-two sized and aligned, of at least 1 MiB,
+/// so that class and offset of a handle give its group. An empty group goes back to the common
+/// pool and serves any class. Partly used groups are filled first, lowest address first, which
+/// keeps the used part of the medium dense and lets its end drain.
+///
+/// A slot of 1 MiB or more has a group of its own, the smallest power of two that holds it: that
+/// wastes addresses, not space, because the medium only backs what is touched.
+///
+/// All operations take constant time; none scans more than the bitmap of one group.
+class SlabAllocator final : public Allocator {
+ public:
+  struct Options {
+    std::vector<SizeClass> classes;                     // ascending by slot_bytes
+    uint64_t capacity_bytes = 0;                        // 0: bounded by the address space only
+    uint64_t address_space_bytes = kAddressSpaceBytes;  // multiple of 1 MiB
+    GroupListener* listener = nullptr;                  // outlives the allocator
+  };
+
+  explicit SlabAllocator(Options options);
+
+  const std::vector<SizeClass>& classes() const override { return options_.classes; }
+  int ClassFor(uint64_t slot_bytes) const override;
+  Result<CellRun> AllocateRun(uint8_t size_class, uint32_t max_cells) override;
+  void ReturnCells(uint8_t size_class, CellRun run) override;
+  void MarkLive(Handle handle) override;
+  void CloseCell(uint8_t size_class, uint64_t cell_offset_bytes) override;
+  void Free(Handle handle) override;
+  Status Restore(Handle handle) override;
+  AllocatorStats stats() const override;
+
+  /// Whether a record lives there; false for any handle that cannot be.
+  bool IsLive(Handle handle) const;
+  /// Size of the groups of a class, a power of two; each is aligned to it.
+  uint64_t group_bytes(uint8_t size_class) const {
+    return kAllocationUnitBytes << shapes_[size_class].order;
+  }
+  uint32_t cells_per_group(uint8_t size_class) const { return shapes_[size_class].cells; }
+
+ private:
+  struct Shape {
+    uint32_t order;  // a group is 2^order units
+    uint32_t cells;  // per group
+  };
+  struct Place {
+    uint8_t size_class = 0;
+    uint64_t group_unit = 0;
+    uint32_t cell = 0;
+    uint32_t slot = 0;
+  };
+  static constexpr uint64_t kLeafUnits = 4096;
+  using Leaf = std::array<std::unique_ptr<SlabGroup>, kLeafUnits>;
+
+  static Shape ShapeOf(const SizeClass& size_class);
+  /// False when no slot of the class lies there.
+  bool Locate(Handle handle, Place* place) const;
+  SlabGroup* Group(uint64_t unit) const;
+  /// The group of a handle or cell that our own code vouches for.
+  SlabGroup& KnownGroup(const Place& place) const;
+  SlabGroup& AddGroup(uint64_t unit, uint8_t size_class);
+  SlabGroup* PartlyFreeGroup(uint8_t size_class);
+  void UpdatePartlyFree(const SlabGroup& group);
+  void ReleaseCell(SlabGroup& group, uint32_t cell);
+  void NoteTaken(SlabGroup& group, uint32_t first_cell, uint32_t cells);
+
+  Options options_;
+  std::vector<Shape> shapes_;
+  std::vector<uint8_t> small_classes_;     // class by slot_bytes / 64, up to 8 KiB
+  std::vector<SparseBitSet> partly_free_;  // by class: numbers of the groups with a free cell
+  UnitPool pool_;
+  std::vector<std::unique_ptr<Leaf>> groups_;  // by first unit
+  AllocatorStats stats_;
+};
+
+}  // namespace cairn

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+namespace cairn {
+
+/// The cells of one group: which are free, which are open, which of their slots are live. Bitmaps
+/// only, so that a page of space costs between 3 bits (one slot) and 66 bits (64 slots).
+class SlabGroup {
+ public:
+  struct Run {
+    uint32_t first_cell = 0;
+    uint32_t cells = 0;
+  };
+
+  SlabGroup(uint64_t offset_bytes, uint8_t size_class, uint32_t cells, uint32_t slots_per_cell);
+
+  uint64_t offset_bytes() const { return offset_bytes_; }
+  uint8_t size_class() const { return size_class_; }
+  bool full() const { return taken_ == cells_; }
+  bool empty() const { return taken_ == 0; }
+
+  /// Takes 1..max_cells free cells in a row, which become open. Not when full().
+  Run TakeRun(uint32_t max_cells);
+  /// Takes one free cell, which becomes closed.
+  void TakeClosed(uint32_t cell);
+  /// The cell is taken and holds no live slot.
+  void Release(uint32_t cell);
+  void Close(uint32_t cell);
+
+  bool IsFree(uint32_t cell) const { return Test(free_, cell); }
+  bool IsOpen(uint32_t cell) const { return Test(open_, cell); }
+  bool AnyLive(uint32_t cell) const;
+  bool IsLive(uint32_t cell, uint32_t slot) const { return Test(live_, Bit(cell, slot)); }
+  void SetLive(uint32_t cell, uint32_t slot);
+  void ClearLive(uint32_t cell, uint32_t slot);
+
+ private:
+  static bool Test(std::span<const uint64_t> words, uint64_t bit) {
+    return words[bit / 64] >> bit % 64 & 1;
+  }
+  static void Set(std::span<uint64_t> words, uint64_t bit) {
+    words[bit / 64] |= uint64_t{1} << bit % 64;
+  }
+  static void Clear(std::span<uint64_t> words, uint64_t bit) {
+    words[bit / 64] &= ~(uint64_t{1} << bit % 64);
+  }
+  /// The slots of a cell are 2^slot_shift_ bits, so that they never straddle two words.
+  uint64_t Bit(uint32_t cell, uint32_t slot) const {
+    return (static_cast<uint64_t>(cell) << slot_shift_) + slot;
+  }
+  uint32_t FirstFree(uint32_t from) const;
+  uint32_t FreeFrom(uint32_t cell, uint32_t max_cells) const;
+  Run FindRun(uint32_t max_cells) const;
+
+  uint64_t offset_bytes_;
+  uint32_t cells_;
+  uint32_t taken_ = 0;
+  uint32_t lowest_ = 0;  // no cell below it is free
+  uint8_t size_class_;
+  uint8_t slot_shift_;
+  std::unique_ptr<uint64_t[]> words_;
+  std::span<uint64_t> free_;
+  std::span<uint64_t> open_;
+  std::span<uint64_t> live_;
+};
+
+}  // namespace cairn

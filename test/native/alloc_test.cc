@@ -1,0 +1,208 @@
+#include "alloc/size_classes.h"
+#include "alloc/slab_allocator.h"
+#include "alloc/unit_pool.h"
+#include "allocator_conformance.h"
+#include "base/aligned_buffer.h"
+
+namespace cairn {
+namespace {
+
+std::unique_ptr<Allocator> MakeSlab(std::vector<SizeClass> classes, uint64_t capacity_bytes) {
+  SlabAllocator::Options options;
+  options.classes = std::move(classes);
+  options.capacity_bytes = capacity_bytes;
+  return std::make_unique<SlabAllocator>(std::move(options));
+}
+
+void ExpectAscending(const std::vector<SizeClass>& classes, uint64_t cell_alignment) {
+  EXPECT(!classes.empty() && classes.size() <= kSizeClassesMax);
+  uint32_t smaller = 0;
+  for (const SizeClass& next : classes) {
+    EXPECT(next.slot_bytes > smaller);
+    EXPECT_EQ(next.slot_bytes % kHandleUnitBytes, 0u);
+    EXPECT_EQ(next.cell_bytes % cell_alignment, 0u);
+    EXPECT(next.slots_per_cell >= 1 && next.slots_per_cell <= 64);
+    EXPECT(next.slots_per_cell * next.slot_bytes <= next.cell_bytes);
+    smaller = next.slot_bytes;
+  }
+  EXPECT_EQ(classes.back().slot_bytes, kLargestSlotBytes);
+}
+
+TEST(size_classes_are_ascending_and_reach_the_largest_record) {
+  ExpectAscending(DefaultDiskClasses(), kPageBytes);
+  ExpectAscending(MemoryClasses(), kHandleUnitBytes);
+  ExpectAscending(DiskClassesFor({512, 100, 512, 70000}), kPageBytes);
+  ExpectAscending(MemoryClassesFor({512, 100, 512, 70000}), kHandleUnitBytes);
+  ExpectAscending(DiskClassesFor({}), kPageBytes);
+}
+
+TEST(disk_classes_pack_pages_and_then_take_whole_ones) {
+  const std::vector<SizeClass> classes = DefaultDiskClasses();
+  EXPECT_EQ(classes[0].slot_bytes, 64u);
+  EXPECT_EQ(classes[0].slots_per_cell, 64u);
+  uint64_t smaller = 0;
+  for (const SizeClass& next : classes) {
+    if (next.slot_bytes <= kPageBytes) {
+      EXPECT_EQ(next.cell_bytes, kPageBytes);
+      EXPECT_EQ(next.slots_per_cell, kPageBytes / next.slot_bytes);
+    } else {
+      EXPECT_EQ(next.cell_bytes, next.slot_bytes);
+      if (smaller > 8 * kPageBytes) EXPECT(next.slot_bytes <= smaller + smaller / 4);
+    }
+    smaller = next.slot_bytes;
+  }
+}
+
+TEST(memory_classes_waste_at_most_an_eighth) {
+  uint64_t smaller = 0;
+  for (const SizeClass& next : MemoryClasses()) {
+    EXPECT_EQ(next.cell_bytes, next.slot_bytes);
+    EXPECT(next.slot_bytes - smaller <= std::max<uint64_t>(64, smaller / 8));
+    smaller = next.slot_bytes;
+  }
+}
+
+TEST(explicit_classes_hold_their_payload_with_header_and_key) {
+  // 100 + 32 -> 21 slots of 192 B; 512 + 32 -> 7 of 576; 4064 + 32 fills a page.
+  const std::vector<SizeClass> classes = DiskClassesFor({512, 4064, 4065, 100});
+  EXPECT_EQ(classes[0].slot_bytes, 192u);
+  EXPECT_EQ(classes[0].slots_per_cell, 21u);
+  EXPECT_EQ(classes[1].slot_bytes, 576u);
+  EXPECT_EQ(classes[1].slots_per_cell, 7u);
+  EXPECT_EQ(classes[2].slot_bytes, 4096u);
+  EXPECT_EQ(classes[3].slot_bytes, 8192u);
+  EXPECT_EQ(classes[4].slot_bytes, 12288u);
+}
+
+TEST(a_long_list_of_classes_is_thinned_but_keeps_its_largest) {
+  std::vector<uint32_t> payloads;
+  for (uint32_t i = 1; i <= 5000; ++i) payloads.push_back(i * 64);
+  const std::vector<SizeClass> classes = MemoryClassesFor(payloads);
+  ExpectAscending(classes, kHandleUnitBytes);
+  const auto holds = [](const SizeClass& next) { return next.slot_bytes == 5000 * 64 + 64; };
+  EXPECT(std::any_of(classes.begin(), classes.end(), holds));
+  ExpectAscending(DiskClassesFor({UINT32_MAX}), kPageBytes);
+}
+
+TEST(unit_pool_hands_out_the_lowest_block_and_merges_what_returns) {
+  UnitPool pool(1000);
+  EXPECT_EQ(pool.free_units(), 999u);
+  EXPECT_EQ(*pool.Take(0), 1u);
+  EXPECT_EQ(*pool.Take(2), 4u);
+  EXPECT_EQ(*pool.Take(0), 2u);
+  EXPECT_EQ(*pool.Take(0), 3u);
+  EXPECT_EQ(*pool.Take(0), 8u);
+  EXPECT(!pool.Claim(8, 3));
+  EXPECT(pool.Claim(16, 4));
+  EXPECT(!pool.Claim(1000, 1));
+  EXPECT(!pool.Take(10));
+  pool.Release(16, 4);
+  for (const uint64_t unit : {8, 2, 3, 1}) pool.Release(unit, 0);
+  pool.Release(4, 2);
+  EXPECT_EQ(pool.free_units(), 999u);
+  EXPECT_EQ(*pool.Take(8), 256u);
+}
+
+TEST(slab_over_disk_classes_keeps_the_laws) {
+  const auto make = [](uint64_t capacity) { return MakeSlab(DefaultDiskClasses(), capacity); };
+  test::AllocatorSuite(make, kPageBytes).RunAll();
+}
+
+TEST(slab_over_memory_classes_keeps_the_laws) {
+  const auto make = [](uint64_t capacity) { return MakeSlab(MemoryClasses(), capacity); };
+  test::AllocatorSuite(make, kHandleUnitBytes).RunAll();
+}
+
+TEST(slab_over_explicit_classes_keeps_the_laws) {
+  const auto make = [](uint64_t capacity) {
+    return MakeSlab(DiskClassesFor({128, 512, 3000, 10000}), capacity);
+  };
+  test::AllocatorSuite(make, kPageBytes).RunAll();
+}
+
+TEST(slab_groups_leave_at_most_an_eighth_unused) {
+  SlabAllocator::Options options;
+  options.classes = DefaultDiskClasses();
+  const SlabAllocator allocator(options);
+  for (size_t i = 0; i < allocator.classes().size(); ++i) {
+    const auto number = static_cast<uint8_t>(i);
+    const uint64_t cell_bytes = allocator.classes()[i].cell_bytes;
+    const uint64_t used = allocator.cells_per_group(number) * cell_bytes;
+    if (cell_bytes < kAllocationUnitBytes) {
+      EXPECT(allocator.group_bytes(number) - used <= allocator.group_bytes(number) / 8);
+    } else {
+      EXPECT_EQ(allocator.cells_per_group(number), 1u);
+      EXPECT(allocator.group_bytes(number) < 2 * cell_bytes);
+    }
+  }
+}
+
+TEST(slab_runs_are_as_long_as_the_free_space_allows) {
+  const std::unique_ptr<Allocator> allocator = MakeSlab(DefaultDiskClasses(), 0);
+  const auto size_class = static_cast<uint8_t>(allocator->ClassFor(1024));
+  const CellRun all = allocator->AllocateRun(size_class, 1000).value();
+  EXPECT_EQ(all.offset_bytes, uint64_t{kAllocationUnitBytes});
+  EXPECT_EQ(all.cells, 256u);
+  // Holes of 1 and of 20 cells: the longer one is chosen, and the group is filled before a new one.
+  allocator->ReturnCells(size_class, {all.offset_bytes + 10 * kPageBytes, 1});
+  allocator->ReturnCells(size_class, {all.offset_bytes + 100 * kPageBytes, 20});
+  EXPECT_EQ(allocator->AllocateRun(size_class, 64).value().cells, 20u);
+  const CellRun last = allocator->AllocateRun(size_class, 64).value();
+  EXPECT_EQ(last.offset_bytes, all.offset_bytes + 10 * kPageBytes);
+  EXPECT_EQ(allocator->AllocateRun(size_class, 64).value().offset_bytes,
+            uint64_t{2 * kAllocationUnitBytes});
+}
+
+TEST(slab_with_a_bounded_address_space_says_no_space_at_its_end) {
+  SlabAllocator::Options options;
+  options.classes = DefaultDiskClasses();
+  options.address_space_bytes = 4 << 20;
+  SlabAllocator allocator(options);
+  const auto page = static_cast<uint8_t>(allocator.ClassFor(4096));
+  uint32_t cells = 0;
+  for (auto run = allocator.AllocateRun(page, 64); run.ok();
+       run = allocator.AllocateRun(page, 64)) {
+    cells += run.value().cells;
+  }
+  EXPECT_EQ(cells, 3u * 256);
+  EXPECT(allocator.Restore(MakeHandle(4 << 20, page)).code() == StatusCode::kCorruption);
+}
+
+struct CountingListener final : GroupListener {
+  uint64_t held_bytes = 0;
+  void OnGroupTaken(uint64_t, uint64_t size_bytes) override { held_bytes += size_bytes; }
+  void OnGroupFreed(uint64_t, uint64_t size_bytes) override { held_bytes -= size_bytes; }
+};
+
+TEST(slab_tells_its_listener_of_every_group) {
+  CountingListener listener;
+  SlabAllocator::Options options;
+  options.classes = MemoryClasses();
+  options.listener = &listener;
+  SlabAllocator allocator(options);
+  const CellRun small = allocator.AllocateRun(0, 5).value();
+  const CellRun large = allocator.AllocateRun(100, 1).value();
+  EXPECT_EQ(listener.held_bytes, allocator.stats().reserved_bytes);
+  allocator.ReturnCells(0, small);
+  EXPECT_EQ(listener.held_bytes, allocator.stats().reserved_bytes);
+  allocator.ReturnCells(100, large);
+  EXPECT_EQ(listener.held_bytes, 0u);
+}
+
+TEST(slab_knows_which_handles_are_live) {
+  SlabAllocator::Options options;
+  options.classes = DefaultDiskClasses();
+  SlabAllocator allocator(options);
+  const CellRun run = allocator.AllocateRun(0, 1).value();
+  const Handle handle = MakeHandle(run.offset_bytes + 128, 0);
+  EXPECT(!allocator.IsLive(handle));
+  allocator.MarkLive(handle);
+  EXPECT(allocator.IsLive(handle));
+  EXPECT(!allocator.IsLive(MakeHandle(run.offset_bytes + 128, 1)));
+  EXPECT(!allocator.IsLive(~uint64_t{0}));
+  allocator.Free(handle);
+  EXPECT(!allocator.IsLive(handle));
+}
+
+}  // namespace
+}  // namespace cairn
