@@ -10,13 +10,22 @@
 
 namespace cairn {
 
+class HashTable;
+
 // One per exposed class or group of functions; called once per environment by addon.cc.
+void RegisterHashTable(Napi::Env env, Napi::Object exports);
 void RegisterIo(Napi::Env env, Napi::Object exports);
+void RegisterSim(Napi::Env env, Napi::Object exports);
+void RegisterSlotFile(Napi::Env env, Napi::Object exports);
 
 /// The JS face of a file set, class NativeIo. The backend's events are taken from
 /// files->io().event_fd(); with -1 JavaScript calls drain itself after submit.
 /// Empty, with an error pending, when memory or a handle ran out.
 Napi::Object NewNativeIo(Napi::Env env, std::unique_ptr<FileSet> files);
+
+/// A file set over a SimDisk, the class of the crash tests. Null, with a coded error pending, when
+/// the value is something else.
+std::unique_ptr<FileSet> OpenSimDisk(const Napi::Value& disk);
 
 /// The file set behind a NativeIo. Null, with a coded error pending, when the value is something
 /// else or was disposed.
@@ -24,6 +33,11 @@ Napi::Object NewNativeIo(Napi::Env env, std::unique_ptr<FileSet> files);
 /// Lifetime: the FileSet object lives as long as the NativeIo object: hold a JS reference to it as
 /// long as the pointer is kept. After dispose() it answers nothing, but may still be called.
 FileSet* UnwrapFileSet(Napi::Value value);
+
+/// The table behind a NativeHashTable. Null when the value is something else, or closed.
+///
+/// Lifetime: until JavaScript runs again, because that may close it: unwrap once per call.
+HashTable* UnwrapHashTable(Napi::Value value);
 
 /// Throws an Error whose `code` is one of CairnError's codes. Call and return.
 void ThrowCoded(Napi::Env env, const char* code, const std::string& message);
