@@ -33,7 +33,9 @@ struct Registrar {
 };
 
 template <typename T>
-concept Streamable = requires(std::ostream& out, const T& value) { out << value; };
+concept Streamable = requires(std::ostream& out, const T& value) {
+  out << value;
+};
 
 template <typename T>
 std::string Show(const T& value) {
@@ -88,9 +90,9 @@ inline int RunAll(int argc, char** argv) {
 
 }  // namespace cairn::test
 
-#define TEST(name)                                                              \
-  static void name();                                                           \
-  static const ::cairn::test::Registrar registrar_of_##name(#name, &name);      \
+#define TEST(name)                                                         \
+  static void name();                                                      \
+  static const ::cairn::test::Registrar registrar_of_##name(#name, &name); \
   static void name()
 
 /// Evaluates to whether it held, so that a test can stop: if (!EXPECT(x)) return;
