@@ -1,0 +1,179 @@
+#include "index/hash_table.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/assert.h"
+
+namespace cairn {
+namespace {
+
+/// Ascending by (h, d, x), unsigned.
+bool Less(const HashEntry& entry, const KeyHash& hash) {
+  if (entry.h != hash.h) return entry.h < hash.h;
+  if (entry.d != hash.d) return entry.d < hash.d;
+  return entry.x() < hash.x;
+}
+
+bool Equal(const HashEntry& entry, const KeyHash& hash) {
+  return entry.h == hash.h && entry.d == hash.d && entry.x() == hash.x;
+}
+
+HashEntry MakeEntry(const KeyHash& hash, Handle handle) {
+  HashEntry entry{.h = hash.h, .d = hash.d, .handle_low = 0, .handle_high_x = hash.x};
+  entry.set_handle(handle);
+  return entry;
+}
+
+/// How many keys are hashed and prefetched before the first is probed. Wide enough to cover a
+/// miss to memory (about 100 ns) with the work of the others; 16 was 20 % slower, 64 no faster.
+constexpr size_t kGroupKeys = 32;
+
+}  // namespace
+
+Result<std::unique_ptr<HashTable>> HashTable::Create(const HashTableOptions& options) {
+  auto control = MappedMemory::Map(kHashControlBytes);
+  if (control == nullptr) return Status(StatusCode::kNoSpace, "map the index");
+  std::unique_ptr<HashTable> table(new HashTable(options, std::move(control)));
+  for (uint32_t i = 0; i < 1u << kHashDepthMin; ++i) {
+    auto slot = table->AddSegment(kHashDepthMin);
+    if (!slot.ok()) return slot.status();
+    table->directory_[i] = slot.value();
+    table->Layout(i, HashCapacityFor(0), true);
+  }
+  return table;
+}
+
+HashTable::HashTable(const HashTableOptions& options, std::shared_ptr<MappedMemory> control_memory)
+    : hasher_(options.hash_key),
+      placement_mask_(options.placement_mask),
+      identity_mask_(options.identity_mask),
+      control_memory_(std::move(control_memory)),
+      control_(reinterpret_cast<HashControl*>(control_memory_->data())),
+      directory_(reinterpret_cast<HashSlot*>(control_memory_->data() + kHashDirectoryOffset)),
+      segments_(reinterpret_cast<HashSegment*>(control_memory_->data() + kHashSegmentsOffset)) {
+  // Entries are ordered by h and placed by h & mask: both orders agree only for leading ones.
+  CAIRN_ASSERT(std::countl_one(placement_mask_) == std::popcount(placement_mask_));
+  control_->shift = 32 - static_cast<int32_t>(kHashDepthMin);
+  control_->memory_bytes = kHashDirectoryOffset + (sizeof(HashSlot) << kHashDepthMin);
+}
+
+HashEntry* HashTable::LowerBound(const HashSlot& slot, const KeyHash& hash) const {
+  HashEntry* entry = PlaceOf(slot) + Home(hash.h, static_cast<uint32_t>(slot.span));
+  while (!entry->empty() && Less(*entry, hash)) ++entry;
+  return entry;
+}
+
+Handle HashTable::Find(const KeyHash& hash) const {
+  const KeyHash masked = Masked(hash);
+  const HashEntry* entry = LowerBound(SlotOf(masked.d), masked);
+  return !entry->empty() && Equal(*entry, masked) ? entry->handle() : kNoHandle;
+}
+
+Result<Handle> HashTable::Put(const KeyHash& hash, Handle handle) {
+  const KeyHash masked = Masked(hash);
+  // Twice at most: MakeRoom makes the second turn succeed.
+  for (int turn = 0; turn < 2; ++turn) {
+    const HashSlot& slot = SlotOf(masked.d);
+    HashEntry* entry = LowerBound(slot, masked);
+    if (!entry->empty() && Equal(*entry, masked)) {
+      const Handle old = entry->handle();
+      entry->set_handle(handle);
+      return old;
+    }
+    HashSegment& segment = segments_[slot.segment];
+    HashEntry* const last = PlaceOf(slot) + kHashSegmentEntriesMax;
+    HashEntry* gap = entry;
+    while (!gap->empty()) ++gap;
+    if (segment.count < segment.limit && gap != last) {
+      std::memmove(entry + 1, entry, static_cast<size_t>(gap - entry) * sizeof(HashEntry));
+      *entry = MakeEntry(masked, handle);
+      segment.count += 1;
+      control_->size += 1;
+      return kNoHandle;
+    }
+    Status room = MakeRoom(hash);
+    if (!room.ok()) return room;
+  }
+  CAIRN_ASSERT(false);
+}
+
+Handle HashTable::Delete(const KeyHash& hash) {
+  const KeyHash masked = Masked(hash);
+  const HashSlot& slot = SlotOf(masked.d);
+  HashEntry* const place = PlaceOf(slot);
+  HashEntry* entry = LowerBound(slot, masked);
+  if (entry->empty() || !Equal(*entry, masked)) return kNoHandle;
+  const Handle old = entry->handle();
+  const auto span = static_cast<uint32_t>(slot.span);
+  // Whatever follows without a gap and is not at its home moves one back.
+  HashEntry* end = entry + 1;
+  while (!end->empty() && place + Home(end->h, span) < end) ++end;
+  std::memmove(entry, entry + 1, static_cast<size_t>(end - entry - 1) * sizeof(HashEntry));
+  end[-1] = HashEntry{};
+  segments_[slot.segment].count -= 1;
+  control_->size -= 1;
+  return old;
+}
+
+size_t HashTable::FindBatch(std::span<const uint64_t> keys, std::span<double> handles) const {
+  CAIRN_ASSERT(handles.size() >= keys.size());
+  std::array<KeyHash, kGroupKeys> hashes;
+  std::array<const HashEntry*, kGroupKeys> homes;
+  size_t hits = 0;
+  for (size_t begin = 0; begin < keys.size(); begin += kGroupKeys) {
+    const size_t count = std::min(kGroupKeys, keys.size() - begin);
+    for (size_t i = 0; i < count; ++i) {
+      const KeyHash hash = Masked(hasher_.HashU64(keys[begin + i]));
+      const HashSlot& slot = SlotOf(hash.d);
+      const HashEntry* home = PlaceOf(slot) + Home(hash.h, static_cast<uint32_t>(slot.span));
+      // At 0.87 full an entry is on average four behind its home: the second line as well.
+      __builtin_prefetch(home);
+      __builtin_prefetch(home + 4);
+      hashes[i] = hash;
+      homes[i] = home;
+    }
+    for (size_t i = 0; i < count; ++i) {
+      const HashEntry* entry = homes[i];
+      while (!entry->empty() && Less(*entry, hashes[i])) ++entry;
+      const bool hit = !entry->empty() && Equal(*entry, hashes[i]);
+      handles[begin + i] = hit ? static_cast<double>(entry->handle()) : 0;
+      hits += hit;
+    }
+  }
+  return hits;
+}
+
+Status HashTable::PutBatch(std::span<const uint64_t> keys, std::span<const double> handles,
+                           std::span<double> old) {
+  CAIRN_ASSERT(handles.size() >= keys.size());
+  CAIRN_ASSERT(old.size() >= keys.size());
+  constexpr double kHandleEnd = 281474976710656.0;  // 2^48
+  for (size_t i = 0; i < keys.size(); ++i) {
+    const double handle = handles[i];
+    if (!(handle >= 1 && handle < kHandleEnd)) return Status(StatusCode::kInvalid, "bulk put");
+    if (handle != static_cast<double>(static_cast<Handle>(handle))) {
+      return Status(StatusCode::kInvalid, "bulk put");
+    }
+  }
+  std::array<KeyHash, kGroupKeys> hashes;
+  for (size_t begin = 0; begin < keys.size(); begin += kGroupKeys) {
+    const size_t count = std::min(kGroupKeys, keys.size() - begin);
+    for (size_t i = 0; i < count; ++i) {
+      hashes[i] = hasher_.HashU64(keys[begin + i]);
+      const KeyHash hash = Masked(hashes[i]);
+      const HashSlot& slot = SlotOf(hash.d);
+      const HashEntry* home = PlaceOf(slot) + Home(hash.h, static_cast<uint32_t>(slot.span));
+      __builtin_prefetch(home, 1);
+      __builtin_prefetch(home + 4, 1);
+    }
+    for (size_t i = 0; i < count; ++i) {
+      auto previous = Put(hashes[i], static_cast<Handle>(handles[begin + i]));
+      if (!previous.ok()) return previous.status();
+      old[begin + i] = static_cast<double>(previous.value());
+    }
+  }
+  return {};
+}
+
+}  // namespace cairn
