@@ -47,7 +47,7 @@ export interface ErrorDetails {
   readonly file?: string | undefined;
   /** Byte offset in `file`. */
   readonly offset?: number | undefined;
-  /** CAIRN_INVALID_CONFIG: every problem found, in the order of the document. */
+  /** CAIRN_INVALID_CONFIG: every problem found. */
   readonly problems?: readonly ConfigProblem[] | undefined;
   readonly cause?: unknown;
 }

@@ -50,7 +50,7 @@ export class Registry<Factories extends Readonly<Record<Slot, unknown>>> {
   get<S extends Slot>(slot: S, name: string): Factories[S] {
     const factories = this.#factories(slot);
     const canonical = ALIASES[slot].get(name) ?? name;
-    if (factories.has(canonical)) return factories.get(canonical) as Factories[S];
+    if (factories.has(canonical)) return factories.get(canonical);
 
     const instead = LATER_NAMES[slot].get(canonical);
     if (instead !== undefined) {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { inspect } from 'node:util';
 import { runInNewContext } from 'node:vm';
 import { resolveConfig } from '../../../ts/config/resolve.js';
 import { problemsOf, resolve } from './support.js';
@@ -17,7 +18,7 @@ type Row = readonly [
 function check(rows: readonly Row[]): void {
   for (const [document, path, given, allowed, suggestion] of rows) {
     const problems = problemsOf(() => resolve(document));
-    const shown = JSON.stringify({ document, problems });
+    const shown = inspect({ document, problems }, { depth: 9 });
     assert.equal(problems.length, 1, shown);
     const [problem] = problems;
     assert.equal(problem?.path, path, shown);
@@ -85,7 +86,7 @@ describe('configuration rules', () => {
       [JSON.parse('{"__proto__": {"read_only": true}}'), '__proto__', 'an object', 'one of'],
       [{ constructor: 1 }, 'constructor', '1', 'one of'],
       [{ prototype: 1 }, 'prototype', '1', 'one of'],
-      [{ value: JSON.parse('{"__proto__": 1}') }, 'value.__proto__', '1', 'one of type'],
+      [{ value: JSON.parse('{"__proto__": 1}') as unknown }, 'value.__proto__', '1', 'one of type'],
       [{ index: { type: '__proto__' } }, 'index.type', '"__proto__"', 'one of DRAM_PET_HASH'],
       [{ value: { type: 'constructor' } }, 'value.type', '"constructor"', 'one of'],
       [{ io: { type: 'toString' } }, 'io.type', '"toString"', 'one of IOURING'],

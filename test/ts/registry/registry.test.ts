@@ -51,7 +51,7 @@ describe('Registry', () => {
   });
 
   it('refuses a slot that is none', () => {
-    for (const slot of ['__proto__', 'log', undefined] as Slot[]) {
+    for (const slot of ['__proto__', 'log', undefined] as unknown as Slot[]) {
       assert.throws(() => builtins().get(slot, 'X'), { code: 'CAIRN_INVALID_ARGUMENT' });
     }
   });
