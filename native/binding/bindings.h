@@ -12,11 +12,18 @@ namespace cairn {
 
 class HashTable;
 
+/// What one environment remembers of the addon (Napi::Env::SetInstanceData).
+struct AddonData {
+  Napi::FunctionReference native_io;  // the class
+};
+
 // One per exposed class or group of functions; called once per environment by addon.cc.
 void RegisterHashTable(Napi::Env env, Napi::Object exports);
 void RegisterIo(Napi::Env env, Napi::Object exports);
+void RegisterLog(Napi::Env env, Napi::Object exports);
 void RegisterSim(Napi::Env env, Napi::Object exports);
 void RegisterSlotFile(Napi::Env env, Napi::Object exports);
+void RegisterStatus(Napi::Env env, Napi::Object exports);
 
 /// The JS face of a file set, class NativeIo. The backend's events are taken from
 /// files->io().event_fd(); with -1 JavaScript calls drain itself after submit.

@@ -1,6 +1,5 @@
 #include "log/checkpoint.h"
 
-#include <algorithm>
 #include <cstring>
 
 #include "base/assert.h"
@@ -16,10 +15,6 @@ static_assert(offsetof(CheckpointTrailer, version) == kPageCoveredFrom);
 uint32_t Seed(const CheckpointPlace& place) {
   return Crc32cSeed(place.store_id.low, place.store_id.high, place.checkpoint_id,
                     place.offset_bytes, 0);
-}
-
-bool AllZero(std::span<const std::byte> bytes) {
-  return std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
 }
 
 template <typename T>

@@ -6,10 +6,6 @@
 namespace cairn {
 namespace {
 
-bool AllZero(std::span<const std::byte> bytes) {
-  return std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
-}
-
 template <typename T>
 T Load(std::span<const std::byte> bytes, uint64_t offset_bytes) {
   T value;

@@ -1,6 +1,5 @@
 #include "log/manifest.h"
 
-#include <algorithm>
 #include <cstring>
 
 namespace cairn {
@@ -12,10 +11,6 @@ uint32_t RootCrc(const StoreId& store, uint16_t root_index, std::span<const std:
   const uint32_t seed =
       Crc32cSeed(store.low, store.high, kManifestFileNumber, root_index * kManifestRootBytes, 0);
   return Crc32c(seed, root.subspan(kCoveredFrom));
-}
-
-bool AllZero(std::span<const std::byte> bytes) {
-  return std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
 }
 
 bool DecodeEntries(std::span<const std::byte> bytes, std::vector<ManifestEntry>* entries) {

@@ -265,6 +265,7 @@ TEST(wrong_records_are_refused) {
   EXPECT_EQ(rig.Put(2, "a", ""), AppendResult::kInvalid);
   EXPECT_EQ(rig.writer->Append({LogKind::kDelete, 0, 0, 3, Bytes("a"), Bytes("b")}, false),
             AppendResult::kInvalid);
+  rig.Settle();
 }
 
 TEST(no_room_while_too_much_is_pending) {
