@@ -46,22 +46,53 @@ export interface ValueStoreStats {
 
 export interface ValueStore {
   readonly capabilities: ValueStoreCapabilities;
+  /** Retired slots are held back only by the checkpoint in force: another one frees them. */
+  readonly waitsForCheckpoint: boolean;
 
   /**
    * Copies the record into a fresh place. The caller's buffers are free when it returns.
    *
    * @param key the first `keyLength` bytes are the key.
+   * @param through the log will carry the handle only: {@link flush} before it is appended.
    * @returns the handle, or 0 when too much waits to be written: call again after {@link whenRoom}.
-   * @throws CairnError CAIRN_NO_SPACE, CAIRN_TOO_LARGE.
+   * @throws CairnError CAIRN_NO_SPACE, CAIRN_TOO_LARGE, CAIRN_IO.
    */
-  place(key: Uint8Array, keyLength: number, value: Uint8Array, sequence: number): Handle;
+  place(
+    key: Uint8Array,
+    keyLength: number,
+    value: Uint8Array,
+    sequence: number,
+    through?: boolean,
+  ): Handle;
   /** Resolves when {@link place} may succeed again. */
   whenRoom(): Promise<void>;
   /**
-   * Places a record that the log does not carry: copied before the call returns, written to the
-   * medium when the promise resolves, durable after {@link syncData}.
+   * Places a record longer than `inlineBytesMax`: copied before the call returns, written when the
+   * promise resolves, durable after {@link syncData}.
    */
-  placeThrough(key: Uint8Array, keyLength: number, value: Uint8Array, sequence: number): Promise<Handle>;
+  placeLarge(
+    key: Uint8Array,
+    keyLength: number,
+    value: Uint8Array,
+    sequence: number,
+  ): Promise<Handle>;
+  /** {@link placeLarge} and {@link syncData} in one, blocking until the record is durable. */
+  placeLargeSync(key: Uint8Array, keyLength: number, value: Uint8Array, sequence: number): Handle;
+  /**
+   * Places rows `from` to `from + count` of a u64 store, as {@link place} does with `through`.
+   *
+   * @param handles takes the handles, from index 0.
+   * @returns rows placed; fewer than `count` when too much waits to be written.
+   */
+  placeRows(
+    keys: BigUint64Array,
+    rows: Uint8Array,
+    rowBytes: number,
+    from: number,
+    count: number,
+    sequence: number,
+    handles: Float64Array,
+  ): number;
   /** Makes every record written so far durable. A failure is final for the store's writes. */
   syncData(): Promise<void>;
   /** Writes out every placed record and makes them durable; later records go to other cells. */
@@ -86,17 +117,34 @@ export interface ValueStore {
 
   /** The record at `handle` was replaced or deleted by the log record `sequence`. */
   retire(handle: Handle, sequence: number): void;
+  /** The record at `handle` never reached the log: only readers are waited for. */
+  discard(handle: Handle): void;
   /** Log records up to `sequence` are durable. */
   onDurable(sequence: number): void;
   /** A checkpoint begins to read the index: what is retired from now on waits for the next one. */
   onCheckpointBegin(): void;
   /** That checkpoint is in force. */
   onCheckpointEnd(): void;
+  /** Keeps what is live now readable at its handle until the returned function is called. */
+  pin(): () => void;
 
-  /** At open: the index names this handle. @throws CairnError CAIRN_CORRUPTION when it cannot be. */
-  restore(handle: Handle): void;
-  /** At open, after every {@link restore}: the log carries this record, its cell may not be on disk. */
-  rewrite(handle: Handle, key: Uint8Array, keyLength: number, value: Uint8Array, sequence: number): void;
+  /**
+   * At open, in the order of the log: it carries this record, whose cell may not be on disk.
+   * Persistent stores only.
+   *
+   * @throws CairnError CAIRN_CORRUPTION when the record cannot be there.
+   */
+  rewrite(
+    handle: Handle,
+    key: Uint8Array,
+    keyLength: number,
+    value: Uint8Array,
+    sequence: number,
+  ): void;
+  /** At open, after the log: the index names these. @throws CairnError CAIRN_CORRUPTION. */
+  restore(handles: Float64Array, count: number): void;
+  /** At open, after the last {@link restore}. */
+  finishRestore(): void;
 
   /**
    * Stores that are not persistent: copies the records named by `handles[from..count)` into `out`

@@ -1,0 +1,446 @@
+// NativeSlotFile: the values file of a store, its allocator, writer, reader and retire queue.
+
+#include <napi.h>
+
+#include <cerrno>
+#include <cstring>
+#include <memory>
+
+#include "alloc/size_classes.h"
+#include "alloc/slab_allocator.h"
+#include "binding/bindings.h"
+#include "cache/page_cache.h"
+#include "cache/slot_record.h"
+#include "value/retire_queue.h"
+#include "value/slot_reader.h"
+#include "value/slot_writer.h"
+
+namespace cairn {
+namespace {
+
+// Slots of the shared state block; ts/value-store/slot-file.ts reads them by these names.
+enum State : uint32_t {
+  kConsumedReads,  // written by TypeScript: arena results it is done with
+  kDirtyBytes,
+  kOldestUnwrittenRun,
+  kNewestRun,
+  kFailedErrno,
+  kOutOfSpace,
+  kDeviceReads,
+  kDeviceReadBytes,
+  kDeviceWrites,
+  kDeviceWriteBytes,
+  kMemoryHits,
+  kCacheBytes,
+  kCapacityBytes,
+  kReservedBytes,
+  kAllocatedBytes,
+  kLiveSlots,
+  kRetiredWaiting,
+  kCheckpointFrees,
+  kStateSlots,
+};
+constexpr const char* kStateNames[] = {
+    "consumedReads",   "dirtyBytes",    "oldestUnwrittenRun", "newestRun",
+    "failedErrno",     "outOfSpace",    "deviceReads",        "deviceReadBytes",
+    "deviceWrites",    "deviceWriteBytes", "memoryHits",      "cacheBytes",
+    "capacityBytes",   "reservedBytes", "allocatedBytes",     "liveSlots",
+    "retiredWaiting",  "checkpointFrees",
+};
+static_assert(std::size(kStateNames) == kStateSlots);
+
+int64_t ErrnoOf(const Status& status) {
+  switch (status.code()) {
+    case StatusCode::kNoSpace: return -ENOSPC;
+    case StatusCode::kInvalid: return -E2BIG;
+    case StatusCode::kCorruption: return -EBADMSG;
+    case StatusCode::kClosed: return -EBADF;
+    default: return status.error_number() != 0 ? -status.error_number() : -EIO;
+  }
+}
+
+Handle HandleArg(const Napi::Value& value) {
+  return static_cast<Handle>(value.As<Napi::Number>().Int64Value());
+}
+
+std::span<const std::byte> BytesArg(const Napi::Value& value) {
+  void* data = nullptr;
+  size_t length = 0;
+  napi_typedarray_type type;
+  if (napi_get_typedarray_info(value.Env(), value, &type, &length, &data, nullptr, nullptr) !=
+      napi_ok) {
+    return {};
+  }
+  return {static_cast<const std::byte*>(data), length};
+}
+
+class NativeSlotFile final : public Napi::ObjectWrap<NativeSlotFile> {
+ public:
+  static void Register(Napi::Env env, Napi::Object exports);
+  explicit NativeSlotFile(const Napi::CallbackInfo& info);
+  ~NativeSlotFile() override {
+    // Collected without close(): the kernel still works on our memory until this is through. At
+    // the end of an environment the file set has waited already, and may be gone.
+    while (writer_ != nullptr && (!writer_->idle() || !reader_->idle())) {
+      if (place_.files->io().Wait() == 0) break;
+    }
+  }
+
+ private:
+  Napi::Value Place(const Napi::CallbackInfo& info);
+  Napi::Value PlaceLarge(const Napi::CallbackInfo& info);
+  Napi::Value PlaceRows(const Napi::CallbackInfo& info);
+  Napi::Value Get(const Napi::CallbackInfo& info);
+  Napi::Value Take(const Napi::CallbackInfo& info);
+  Napi::Value Retire(const Napi::CallbackInfo& info);
+  Napi::Value Discard(const Napi::CallbackInfo& info);
+  Napi::Value OnDurable(const Napi::CallbackInfo& info);
+  Napi::Value OnCheckpointBegin(const Napi::CallbackInfo& info);
+  Napi::Value OnCheckpointEnd(const Napi::CallbackInfo& info);
+  Napi::Value Pin(const Napi::CallbackInfo& info);
+  Napi::Value Unpin(const Napi::CallbackInfo& info);
+  Napi::Value Seal(const Napi::CallbackInfo& info);
+  Napi::Value Rewrite(const Napi::CallbackInfo& info);
+  Napi::Value Restore(const Napi::CallbackInfo& info);
+  Napi::Value FinishRestore(const Napi::CallbackInfo& info);
+  Napi::Value UpdateState(const Napi::CallbackInfo& info);
+  Napi::Value Close(const Napi::CallbackInfo& info);
+  Napi::Value GetState(const Napi::CallbackInfo&) { return state_ref_.Value(); }
+  Napi::Value GetArena(const Napi::CallbackInfo&) { return arena_ref_.Value(); }
+
+  void Publish();
+
+  Napi::ObjectReference io_;  // the file set lives as long as its NativeIo
+  SlotPlace place_;
+  std::unique_ptr<Allocator> allocator_;
+  std::unique_ptr<PageCache> cache_;
+  std::unique_ptr<SlotWriter> writer_;
+  std::unique_ptr<SlotReader> reader_;
+  std::unique_ptr<RetireQueue> retired_;
+  double* state_ = nullptr;
+  Napi::Reference<Napi::Float64Array> state_ref_;
+  Napi::Reference<Napi::ArrayBuffer> arena_ref_;
+};
+
+/// new NativeSlotFile(io, {file, sizeClasses, capacityBytes, cacheBytes, runBytes, dirtyBytesMax,
+/// reserveBytesMax, token, storeId})
+NativeSlotFile::NativeSlotFile(const Napi::CallbackInfo& info)
+    : Napi::ObjectWrap<NativeSlotFile>(info) {
+  const Napi::Env env = info.Env();
+  place_.files = UnwrapFileSet(info[0]);
+  if (place_.files == nullptr) return;
+  io_ = Napi::Persistent(info[0].As<Napi::Object>());
+  const Napi::Object options = info[1].As<Napi::Object>();
+  const auto number = [&](const char* name) {
+    return options.Get(name).As<Napi::Number>().Int64Value();
+  };
+  place_.file = static_cast<FileId>(number("file"));
+  const std::span<const std::byte> store_id = BytesArg(options.Get("storeId"));
+  if (store_id.size() != 16) {
+    ThrowCoded(env, "CAIRN_INVALID_ARGUMENT", "NativeSlotFile: storeId takes 16 bytes");
+    return;
+  }
+  std::memcpy(&place_.store_id_low, store_id.data(), 8);
+  std::memcpy(&place_.store_id_high, store_id.data() + 8, 8);
+
+  std::vector<SizeClass> classes = DefaultDiskClasses();
+  if (options.Get("sizeClasses").IsArray()) {
+    const Napi::Array list = options.Get("sizeClasses").As<Napi::Array>();
+    std::vector<uint32_t> payloads;
+    for (uint32_t i = 0; i < list.Length(); ++i) {
+      payloads.push_back(list.Get(i).As<Napi::Number>().Uint32Value());
+    }
+    classes = DiskClassesFor(std::move(payloads));
+  }
+  SlotWriter::Options writer;
+  writer.capacity_bytes = static_cast<uint64_t>(number("capacityBytes"));
+  writer.run_bytes = static_cast<uint32_t>(number("runBytes"));
+  writer.dirty_bytes_max = static_cast<uint64_t>(number("dirtyBytesMax"));
+  writer.reserve_bytes_max = static_cast<uint64_t>(number("reserveBytesMax"));
+  writer.post_token = number("token");
+  allocator_ = std::make_unique<SlabAllocator>(SlabAllocator::Options{
+      .classes = std::move(classes), .capacity_bytes = writer.capacity_bytes});
+
+  Result<std::span<std::byte>> arena =
+      place_.files->io().ReserveArena(static_cast<size_t>(number("cacheBytes")));
+  const std::span<std::byte> memory = arena.ok() ? arena.value() : std::span<std::byte>();
+  cache_ = std::make_unique<PageCache>(memory);
+  arena_ref_ = Napi::Persistent(
+      memory.empty() ? Napi::ArrayBuffer::New(env, 0)
+                     : Napi::ArrayBuffer::New(env, memory.data(), memory.size()));
+
+  Napi::Float64Array state = Napi::Float64Array::New(env, kStateSlots);
+  state_ = state.Data();
+  state_ref_ = Napi::Persistent(state);
+  CompletionSink* const sink = SinkOf(place_.files);
+  writer_ = std::make_unique<SlotWriter>(place_, *allocator_, *cache_, sink, writer);
+  reader_ = std::make_unique<SlotReader>(place_, *allocator_, *writer_, *cache_, sink,
+                                         &state_[kConsumedReads]);
+  retired_ = std::make_unique<RetireQueue>(*allocator_, *reader_);
+}
+
+/// place(lane, key, keyLength, value, sequence): handle, 0 to come back later, or -errno.
+Napi::Value NativeSlotFile::Place(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (writer_ == nullptr) return Napi::Number::New(env, -EBADF);
+  const auto key = BytesArg(info[1]).first(info[2].As<Napi::Number>().Uint32Value());
+  Result<Handle> handle = writer_->Place(
+      static_cast<SlotWriter::Lane>(info[0].As<Napi::Number>().Uint32Value()), key,
+      BytesArg(info[3]), static_cast<uint64_t>(info[4].As<Napi::Number>().Int64Value()));
+  state_[kNewestRun] = static_cast<double>(writer_->newest_run());
+  if (handle.ok()) return Napi::Number::New(env, static_cast<double>(handle.value()));
+  if (handle.status().code() == StatusCode::kRetry) return Napi::Number::New(env, 0);
+  return Napi::Number::New(env, static_cast<double>(ErrnoOf(handle.status())));
+}
+
+/// placeLarge(key, keyLength, value, sequence, token): handle or -errno; the write's end is posted.
+Napi::Value NativeSlotFile::PlaceLarge(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (writer_ == nullptr) return Napi::Number::New(env, -EBADF);
+  const auto key = BytesArg(info[0]).first(info[1].As<Napi::Number>().Uint32Value());
+  Result<Handle> handle = writer_->PlaceLarge(
+      key, BytesArg(info[2]), static_cast<uint64_t>(info[3].As<Napi::Number>().Int64Value()),
+      info[4].As<Napi::Number>().Int64Value());
+  if (handle.ok()) return Napi::Number::New(env, static_cast<double>(handle.value()));
+  return Napi::Number::New(env, static_cast<double>(ErrnoOf(handle.status())));
+}
+
+/// placeRows(keys: BigUint64Array, rows, rowBytes, from, count, sequence, handles: Float64Array):
+/// rows placed from `from` on, or -errno when not even one was.
+Napi::Value NativeSlotFile::PlaceRows(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (writer_ == nullptr) return Napi::Number::New(env, -EBADF);
+  const auto keys = BytesArg(info[0]);
+  const Napi::BigUint64Array key_array = info[0].As<Napi::BigUint64Array>();
+  const auto* const key_data = reinterpret_cast<const std::byte*>(key_array.Data());
+  const auto rows = BytesArg(info[1]);
+  const size_t row_bytes = info[2].As<Napi::Number>().Uint32Value();
+  const size_t from = info[3].As<Napi::Number>().Uint32Value();
+  const size_t count = info[4].As<Napi::Number>().Uint32Value();
+  const auto sequence = static_cast<uint64_t>(info[5].As<Napi::Number>().Int64Value());
+  Napi::Float64Array handles = info[6].As<Napi::Float64Array>();
+  if (keys.size() < from + count || rows.size() < (from + count) * row_bytes ||
+      handles.ElementLength() < count) {
+    return Napi::Number::New(env, -EINVAL);
+  }
+  for (size_t i = 0; i < count; ++i) {
+    Result<Handle> handle = writer_->Place(
+        SlotWriter::Lane::kThrough, {key_data + (from + i) * 8, 8},
+        rows.subspan((from + i) * row_bytes, row_bytes), sequence);
+    if (!handle.ok()) {
+      state_[kNewestRun] = static_cast<double>(writer_->newest_run());
+      if (i > 0 || handle.status().code() == StatusCode::kRetry) {
+        return Napi::Number::New(env, static_cast<double>(i));
+      }
+      return Napi::Number::New(env, static_cast<double>(ErrnoOf(handle.status())));
+    }
+    handles.Data()[i] = static_cast<double>(handle.value());
+  }
+  state_[kNewestRun] = static_cast<double>(writer_->newest_run());
+  return Napi::Number::New(env, static_cast<double>(count));
+}
+
+/// get(handle, key, keyLength, token): the record's offset in the arena (>= 0), a Buffer with the
+/// record, undefined (another key), null (on the device: started under token unless token < 0),
+/// or -errno. keyLength 0 matches any key.
+Napi::Value NativeSlotFile::Get(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (reader_ == nullptr) return Napi::Number::New(env, -EBADF);
+  const Handle handle = HandleArg(info[0]);
+  if (HandleClass(handle) >= allocator_->classes().size()) {
+    return Napi::Number::New(env, -EBADMSG);
+  }
+  const auto key = BytesArg(info[1]).first(info[2].As<Napi::Number>().Uint32Value());
+  const SlotReader::Hit hit = reader_->Find(handle, key);
+  switch (hit.outcome) {
+    case SlotReader::Outcome::kInArena:
+      return Napi::Number::New(env, static_cast<double>(hit.arena_offset));
+    case SlotReader::Outcome::kFound:
+      return Napi::Buffer<std::byte>::Copy(env, hit.record.data(), hit.record.size());
+    case SlotReader::Outcome::kOtherKey: return env.Undefined();
+    case SlotReader::Outcome::kDamaged:
+    case SlotReader::Outcome::kElsewhere: break;
+  }
+  const int64_t token = info[3].As<Napi::Number>().Int64Value();
+  if (hit.outcome == SlotReader::Outcome::kDamaged) return Napi::Number::New(env, -EBADMSG);
+  if (token >= 0) reader_->Start(handle, key, token);
+  return env.Null();
+}
+
+/// take(id): the record of a finished read that is not in the arena, as a Buffer.
+Napi::Value NativeSlotFile::Take(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (reader_ == nullptr) return env.Undefined();
+  size_t begin = 0;
+  size_t record_bytes = 0;
+  auto* const buffer = new AlignedBuffer(
+      reader_->Take(info[0].As<Napi::Number>().Int64Value(), &begin, &record_bytes));
+  // No copy of what may be 64 MiB; hosts that refuse external memory get one.
+  return Napi::Buffer<std::byte>::NewOrCopy(
+      env, buffer->data() + begin, record_bytes,
+      [](Napi::BasicEnv, std::byte*, AlignedBuffer* memory) { delete memory; }, buffer);
+}
+
+Napi::Value NativeSlotFile::Retire(const Napi::CallbackInfo& info) {
+  if (retired_ != nullptr) {
+    retired_->Retire(HandleArg(info[0]),
+                     static_cast<uint64_t>(info[1].As<Napi::Number>().Int64Value()));
+  }
+  return info.Env().Undefined();
+}
+
+Napi::Value NativeSlotFile::Discard(const Napi::CallbackInfo& info) {
+  if (retired_ != nullptr) retired_->Discard(HandleArg(info[0]));
+  return info.Env().Undefined();
+}
+
+Napi::Value NativeSlotFile::OnDurable(const Napi::CallbackInfo& info) {
+  if (retired_ != nullptr) {
+    retired_->OnDurable(static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value()));
+    retired_->FreeUnread();
+  }
+  return info.Env().Undefined();
+}
+
+Napi::Value NativeSlotFile::OnCheckpointBegin(const Napi::CallbackInfo& info) {
+  if (retired_ != nullptr) retired_->OnCheckpointBegin();
+  return info.Env().Undefined();
+}
+
+Napi::Value NativeSlotFile::OnCheckpointEnd(const Napi::CallbackInfo& info) {
+  if (retired_ != nullptr) retired_->OnCheckpointEnd();
+  return info.Env().Undefined();
+}
+
+Napi::Value NativeSlotFile::Pin(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), reader_ ? static_cast<double>(reader_->Pin()) : 0);
+}
+
+Napi::Value NativeSlotFile::Unpin(const Napi::CallbackInfo& info) {
+  if (reader_ != nullptr) {
+    reader_->Unpin(static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value()));
+    retired_->FreeUnread();
+  }
+  return info.Env().Undefined();
+}
+
+/// seal(): closes the open runs and writes them; returns the number of the newest run.
+Napi::Value NativeSlotFile::Seal(const Napi::CallbackInfo& info) {
+  if (writer_ == nullptr) return Napi::Number::New(info.Env(), 0);
+  writer_->Seal();
+  Publish();
+  return Napi::Number::New(info.Env(), static_cast<double>(writer_->newest_run()));
+}
+
+/// rewrite(handle, key, keyLength, value, sequence): 0 or -errno.
+Napi::Value NativeSlotFile::Rewrite(const Napi::CallbackInfo& info) {
+  const auto key = BytesArg(info[1]).first(info[2].As<Napi::Number>().Uint32Value());
+  const Status status =
+      writer_->Rewrite(HandleArg(info[0]), key, BytesArg(info[3]),
+                       static_cast<uint64_t>(info[4].As<Napi::Number>().Int64Value()));
+  return Napi::Number::New(info.Env(), status.ok() ? 0 : static_cast<double>(ErrnoOf(status)));
+}
+
+/// restore(handles: Float64Array, count): the index of the first handle that cannot be, or count.
+Napi::Value NativeSlotFile::Restore(const Napi::CallbackInfo& info) {
+  const Napi::Float64Array handles = info[0].As<Napi::Float64Array>();
+  const size_t count = info[1].As<Napi::Number>().Uint32Value();
+  size_t i = 0;
+  for (; i < count; ++i) {
+    const auto handle = static_cast<Handle>(handles.Data()[i]);
+    if (!allocator_->Restore(handle).ok()) break;
+    writer_->Keep(handle);
+  }
+  return Napi::Number::New(info.Env(), static_cast<double>(i));
+}
+
+Napi::Value NativeSlotFile::FinishRestore(const Napi::CallbackInfo& info) {
+  writer_->FinishRestore();
+  Publish();
+  return info.Env().Undefined();
+}
+
+void NativeSlotFile::Publish() {
+  const AllocatorStats space = allocator_->stats();
+  state_[kDirtyBytes] = static_cast<double>(writer_->dirty_bytes());
+  state_[kOldestUnwrittenRun] = static_cast<double>(writer_->oldest_unwritten_run());
+  state_[kNewestRun] = static_cast<double>(writer_->newest_run());
+  state_[kFailedErrno] = writer_->failed_errno();
+  state_[kOutOfSpace] = writer_->out_of_space() ? 1 : 0;
+  state_[kDeviceReads] = static_cast<double>(reader_->device_reads());
+  state_[kDeviceReadBytes] = static_cast<double>(reader_->device_read_bytes());
+  state_[kDeviceWrites] = static_cast<double>(writer_->writes());
+  state_[kDeviceWriteBytes] = static_cast<double>(writer_->write_bytes());
+  state_[kMemoryHits] = static_cast<double>(reader_->memory_hits());
+  state_[kCacheBytes] = static_cast<double>(cache_->memory_bytes());
+  state_[kCapacityBytes] = static_cast<double>(space.capacity_bytes);
+  state_[kReservedBytes] = static_cast<double>(space.reserved_bytes);
+  state_[kAllocatedBytes] = static_cast<double>(space.allocated_bytes);
+  state_[kLiveSlots] = static_cast<double>(space.live_slots);
+  state_[kRetiredWaiting] = static_cast<double>(retired_->waiting());
+  state_[kCheckpointFrees] = static_cast<double>(retired_->checkpoint_frees());
+}
+
+Napi::Value NativeSlotFile::UpdateState(const Napi::CallbackInfo& info) {
+  if (writer_ != nullptr) Publish();
+  return info.Env().Undefined();
+}
+
+/// close(): lets go of everything; the caller has seen to it that nothing is in flight.
+Napi::Value NativeSlotFile::Close(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (writer_ == nullptr) return env.Undefined();
+  if (!writer_->idle() || !reader_->idle()) {
+    ThrowCoded(env, "CAIRN_INVALID_ARGUMENT", "NativeSlotFile.close: I/O is in flight");
+    return env.Undefined();
+  }
+  napi_detach_arraybuffer(env, arena_ref_.Value());  // the arena goes with the file set
+  retired_.reset();
+  reader_.reset();
+  writer_.reset();
+  cache_.reset();
+  io_.Reset();
+  return env.Undefined();
+}
+
+void NativeSlotFile::Register(Napi::Env env, Napi::Object exports) {
+  Napi::Function constructor = DefineClass(
+      env, "NativeSlotFile",
+      {
+          InstanceMethod<&NativeSlotFile::Place>("place"),
+          InstanceMethod<&NativeSlotFile::PlaceLarge>("placeLarge"),
+          InstanceMethod<&NativeSlotFile::PlaceRows>("placeRows"),
+          InstanceMethod<&NativeSlotFile::Get>("get"),
+          InstanceMethod<&NativeSlotFile::Take>("take"),
+          InstanceMethod<&NativeSlotFile::Retire>("retire"),
+          InstanceMethod<&NativeSlotFile::Discard>("discard"),
+          InstanceMethod<&NativeSlotFile::OnDurable>("onDurable"),
+          InstanceMethod<&NativeSlotFile::OnCheckpointBegin>("onCheckpointBegin"),
+          InstanceMethod<&NativeSlotFile::OnCheckpointEnd>("onCheckpointEnd"),
+          InstanceMethod<&NativeSlotFile::Pin>("pin"),
+          InstanceMethod<&NativeSlotFile::Unpin>("unpin"),
+          InstanceMethod<&NativeSlotFile::Seal>("seal"),
+          InstanceMethod<&NativeSlotFile::Rewrite>("rewrite"),
+          InstanceMethod<&NativeSlotFile::Restore>("restore"),
+          InstanceMethod<&NativeSlotFile::FinishRestore>("finishRestore"),
+          InstanceMethod<&NativeSlotFile::UpdateState>("updateState"),
+          InstanceMethod<&NativeSlotFile::Close>("close"),
+          InstanceAccessor<&NativeSlotFile::GetState>("state"),
+          InstanceAccessor<&NativeSlotFile::GetArena>("arena"),
+      });
+  Napi::Object names = Napi::Object::New(env);
+  for (uint32_t slot = 0; slot < kStateSlots; ++slot) names.Set(kStateNames[slot], slot);
+  constructor.Set("stateSlots", names);
+  constructor.Set("takeBase", static_cast<double>(SlotReader::kTakeBase));
+  constructor.Set("recordHeaderBytes", static_cast<double>(kRecordHeaderBytes));
+  constructor.Set("valueBytesMax", 64.0 * 1024 * 1024);
+  exports.Set("NativeSlotFile", constructor);
+}
+
+}  // namespace
+
+void RegisterSlotFile(Napi::Env env, Napi::Object exports) {
+  NativeSlotFile::Register(env, exports);
+}
+
+}  // namespace cairn

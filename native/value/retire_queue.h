@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <vector>
+
+#include "alloc/allocator.h"
+#include "value/slot_reader.h"
+
+namespace cairn {
+
+/// Old slots wait here until nothing can want them: the record that replaced them is durable, no
+/// checkpoint in force names them, and every read that was under way has ended.
+/// Source: docs/ARCHITECTURE.md "When a slot is used again".
+class RetireQueue {
+ public:
+  RetireQueue(Allocator& allocator, const SlotReader& reader)
+      : allocator_(allocator), reader_(reader) {}
+
+  /// `sequence` is the log record that replaced the slot; sequences do not decrease.
+  void Retire(Handle handle, uint64_t sequence) { undurable_.push_back({handle, sequence}); }
+  /// Never reached the log or the index: only readers are waited for.
+  void Discard(Handle handle);
+
+  void OnDurable(uint64_t sequence);
+  void OnCheckpointBegin();
+  void OnCheckpointEnd();
+  /// Frees what the readers have left; called now and then.
+  void FreeUnread();
+
+  size_t waiting() const {
+    return undurable_.size() + later_.size() + current_.size() + unread_.size();
+  }
+  /// Would be freed by the next checkpoint.
+  size_t checkpoint_frees() const { return later_.size(); }
+
+ private:
+  struct Replaced {
+    Handle handle;
+    uint64_t sequence;
+  };
+  struct Unread {
+    Handle handle;
+    uint64_t ticket;  // reads numbered below it may still look at the slot
+  };
+
+  Allocator& allocator_;
+  const SlotReader& reader_;
+  std::deque<Replaced> undurable_;
+  std::vector<Handle> later_;    // wait for the checkpoint that begins next
+  std::vector<Handle> current_;  // wait for the one that is being written
+  std::deque<Unread> unread_;
+};
+
+}  // namespace cairn

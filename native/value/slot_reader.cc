@@ -1,0 +1,222 @@
+#include "value/slot_reader.h"
+
+#include <cerrno>
+#include <string>
+#include <vector>
+
+#include "base/assert.h"
+#include "cache/slot_record.h"
+
+namespace cairn {
+
+/// One caller's wish for one record.
+struct SlotReader::Request {
+  Handle handle = kNoHandle;
+  std::string key;  // a copy: the caller's memory may change while the read is on its way
+  int64_t token = 0;
+  std::list<uint64_t>::iterator ticket;
+};
+
+/// Fills a cache frame; all requests for records of that page wait on it.
+struct SlotReader::PageRead final : Completion {
+  SlotReader* reader = nullptr;
+  uint64_t page = 0;
+  uint32_t frame = 0;
+  std::vector<std::unique_ptr<Request>> requests;
+  void Run(int64_t result) override { reader->OnPage(this, result); }
+};
+
+/// Reads a slot of several pages, or a page that found no frame, into memory of its own.
+struct SlotReader::BufferRead final : Completion {
+  SlotReader* reader = nullptr;
+  std::unique_ptr<Request> request;
+  uint64_t offset_bytes = 0;
+  AlignedBuffer buffer;
+  void Run(int64_t result) override { reader->OnBuffer(this, result); }
+};
+
+namespace {
+
+std::span<const std::byte> AsBytes(const std::string& text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
+
+}  // namespace
+
+SlotReader::SlotReader(const SlotPlace& place, const Allocator& allocator,
+                       const SlotWriter& writer, PageCache& cache, CompletionSink* sink,
+                       const double* consumed)
+    : place_(place),
+      allocator_(allocator),
+      writer_(writer),
+      cache_(cache),
+      sink_(sink),
+      consumed_(consumed) {}
+
+SlotReader::~SlotReader() { CAIRN_ASSERT(idle()); }
+
+SlotReader::Outcome SlotReader::Check(std::span<const std::byte> slot, Handle handle,
+                                      std::span<const std::byte> key, size_t* record_bytes) const {
+  Result<RecordView> record =
+      DecodeRecord(slot, place_.store_id_low, place_.store_id_high, HandleOffset(handle));
+  if (!record.ok()) return Outcome::kDamaged;
+  const RecordView& view = record.value();
+  *record_bytes = RecordBytes(view.key.size(), view.value.size());
+  const bool same = key.empty() || (key.size() == view.key.size() &&
+                                    std::equal(key.begin(), key.end(), view.key.begin()));
+  return same ? Outcome::kFound : Outcome::kOtherKey;
+}
+
+SlotReader::Hit SlotReader::Find(Handle handle, std::span<const std::byte> key) {
+  ReleaseConsumed();
+  size_t record_bytes = 0;
+  const std::span<const std::byte> unwritten = writer_.Find(handle);
+  if (!unwritten.empty()) {
+    ++memory_hits_;
+    const Outcome outcome = Check(unwritten, handle, key, &record_bytes);
+    return Hit{outcome, unwritten.first(record_bytes), 0};
+  }
+  const uint64_t offset = HandleOffset(handle);
+  const SizeClass& shape = allocator_.classes()[HandleClass(handle)];
+  if (shape.cell_bytes != kPageBytes) return Hit{};
+  const uint32_t frame = cache_.Find(offset / kPageBytes);
+  if (frame == PageCache::kNoFrame || cache_.filling(frame)) return Hit{};
+  ++memory_hits_;
+  const size_t in_page = offset % kPageBytes;
+  const Outcome outcome =
+      Check(cache_.Memory(frame).subspan(in_page), handle, key, &record_bytes);
+  return Hit{outcome == Outcome::kFound ? Outcome::kInArena : outcome, {},
+             cache_.OffsetInArena(frame) + in_page};
+}
+
+void SlotReader::Start(Handle handle, std::span<const std::byte> key, int64_t token) {
+  auto request = std::make_unique<Request>();
+  request->handle = handle;
+  request->key.assign(reinterpret_cast<const char*>(key.data()), key.size());
+  request->token = token;
+  request->ticket = OpenTicket();
+  ++in_flight_;
+  const uint64_t offset = HandleOffset(handle);
+  const SizeClass& shape = allocator_.classes()[HandleClass(handle)];
+  if (shape.cell_bytes != kPageBytes) {
+    StartBuffer(std::move(request), offset, shape.slot_bytes);
+    return;
+  }
+  const uint64_t page = offset / kPageBytes;
+  uint32_t frame = cache_.Find(page);
+  if (frame != PageCache::kNoFrame && cache_.filling(frame)) {
+    filling_.at(frame)->requests.push_back(std::move(request));
+    return;
+  }
+  if (frame == PageCache::kNoFrame) frame = cache_.Claim(page);
+  else cache_.Pin(frame);  // filled since the caller looked: read it again rather than trust it
+  if (frame == PageCache::kNoFrame) {
+    StartBuffer(std::move(request), page * kPageBytes, kPageBytes);
+    return;
+  }
+  auto* const read = new PageRead();  // owned by the backend until OnPage
+  read->reader = this;
+  read->page = page;
+  read->frame = frame;
+  read->requests.push_back(std::move(request));
+  filling_[frame] = read;
+  ++device_reads_;
+  device_read_bytes_ += kPageBytes;
+  place_.files->io().Read(place_.file, page * kPageBytes, cache_.Memory(frame), read);
+}
+
+void SlotReader::OnPage(PageRead* finished, int64_t result) {
+  const std::unique_ptr<PageRead> read(finished);
+  filling_.erase(read->frame);
+  cache_.MarkFilled(read->frame);
+  if (result < 0) cache_.Invalidate(read->page);
+  for (const std::unique_ptr<Request>& request : read->requests) {
+    if (result < 0) {
+      Finish(*request, result);
+      continue;
+    }
+    const size_t in_page = HandleOffset(request->handle) % kPageBytes;
+    size_t record_bytes = 0;
+    const Outcome outcome = Check(cache_.Memory(read->frame).subspan(in_page), request->handle,
+                                  AsBytes(request->key), &record_bytes);
+    if (outcome == Outcome::kFound) {
+      cache_.Pin(read->frame);
+      delivered_.push_back(read->frame);
+      Finish(*request, static_cast<int64_t>(cache_.OffsetInArena(read->frame) + in_page));
+    } else {
+      if (outcome == Outcome::kDamaged) cache_.Invalidate(read->page);
+      Finish(*request, outcome == Outcome::kOtherKey ? -ENOKEY : -EBADMSG);
+    }
+  }
+  cache_.Unpin(read->frame);
+}
+
+void SlotReader::StartBuffer(std::unique_ptr<Request> request, uint64_t offset, size_t bytes) {
+  AlignedBuffer buffer = AlignedBuffer::Allocate(bytes, false);
+  if (buffer.empty()) {
+    Finish(*request, -ENOMEM);
+    return;
+  }
+  auto* const read = new BufferRead();  // owned by the backend until OnBuffer
+  read->reader = this;
+  read->request = std::move(request);
+  read->offset_bytes = offset;
+  read->buffer = std::move(buffer);
+  ++device_reads_;
+  device_read_bytes_ += read->buffer.size();
+  place_.files->io().Read(place_.file, offset, read->buffer.span(), read);
+}
+
+void SlotReader::OnBuffer(BufferRead* finished, int64_t result) {
+  const std::unique_ptr<BufferRead> read(finished);
+  const Request& request = *read->request;
+  if (result < 0) {
+    Finish(request, result);
+    return;
+  }
+  const size_t begin = HandleOffset(request.handle) - read->offset_bytes;
+  size_t record_bytes = 0;
+  const Outcome outcome = Check(read->buffer.span().subspan(begin), request.handle,
+                                AsBytes(request.key), &record_bytes);
+  if (outcome != Outcome::kFound) {
+    Finish(request, outcome == Outcome::kOtherKey ? -ENOKEY : -EBADMSG);
+    return;
+  }
+  const int64_t id = next_taken_++;
+  taken_.emplace(id, Taken{std::move(read->buffer), begin, record_bytes});
+  Finish(request, id);
+}
+
+AlignedBuffer SlotReader::Take(int64_t id, size_t* begin, size_t* record_bytes) {
+  auto found = taken_.find(id);
+  if (found == taken_.end()) return AlignedBuffer();
+  *begin = found->second.begin;
+  *record_bytes = found->second.record_bytes;
+  AlignedBuffer buffer = std::move(found->second.buffer);
+  taken_.erase(found);
+  return buffer;
+}
+
+void SlotReader::Finish(const Request& request, int64_t result) {
+  tickets_.erase(request.ticket);
+  --in_flight_;
+  sink_->Post(request.token, result);
+}
+
+void SlotReader::ReleaseConsumed() {
+  while (!delivered_.empty() && static_cast<double>(released_) < *consumed_) {
+    cache_.Unpin(delivered_.front());
+    delivered_.pop_front();
+    ++released_;
+  }
+}
+
+std::list<uint64_t>::iterator SlotReader::OpenTicket() {
+  return tickets_.insert(tickets_.end(), next_ticket_++);
+}
+
+uint64_t SlotReader::Pin() { return *OpenTicket(); }
+
+void SlotReader::Unpin(uint64_t ticket) { tickets_.remove(ticket); }
+
+}  // namespace cairn

@@ -1,0 +1,98 @@
+#pragma once
+
+#include <deque>
+#include <list>
+#include <map>
+#include <memory>
+#include <span>
+
+#include "cache/page_cache.h"
+#include "io/completion_sink.h"
+#include "value/slot_place.h"
+#include "value/slot_writer.h"
+
+namespace cairn {
+
+/// Reads records by handle: from the writer's unwritten runs, from the page cache, or from the
+/// device (one read for a slot within a page). Every record's CRC is checked and its key compared.
+///
+/// A finished read is posted as (token, result): the offset of the record's header in the arena,
+/// or kTakeBase + id of a buffer for Take, or -errno: -EBADMSG when the CRC does not match,
+/// -ENOKEY when the record is of another key. A record in the arena stays in place until the
+/// consumer has counted it in `consumed`.
+class SlotReader {
+ public:
+  static constexpr int64_t kTakeBase = int64_t{1} << 40;
+
+  enum class Outcome : uint8_t { kFound, kInArena, kOtherKey, kElsewhere, kDamaged };
+  struct Hit {
+    Outcome outcome = Outcome::kElsewhere;
+    std::span<const std::byte> record;  // kFound: header, key and value
+    size_t arena_offset = 0;            // kInArena
+  };
+
+  /// `consumed` counts the posted arena results that the consumer is done with.
+  SlotReader(const SlotPlace& place, const Allocator& allocator, const SlotWriter& writer,
+             PageCache& cache, CompletionSink* sink, const double* consumed);
+  ~SlotReader();
+
+  /// Looks in memory only. An empty key matches every record.
+  Hit Find(Handle handle, std::span<const std::byte> key);
+  /// Reads from the device (or joins a read of the same page); the key is copied.
+  void Start(Handle handle, std::span<const std::byte> key, int64_t token);
+  /// The buffer of a finished read that did not go through the arena; the record begins at `begin`.
+  AlignedBuffer Take(int64_t id, size_t* begin, size_t* record_bytes);
+
+  /// The number of the oldest read that has not ended (or pin held), UINT64_MAX when none: what
+  /// was retired before that number was given out has no reader left.
+  uint64_t oldest_ticket() const { return tickets_.empty() ? UINT64_MAX : tickets_.front(); }
+  uint64_t next_ticket() const { return next_ticket_; }
+  /// Holds back the reuse of everything retired from now on, as a read in flight does.
+  uint64_t Pin();
+  void Unpin(uint64_t ticket);
+
+  bool idle() const { return in_flight_ == 0; }
+  uint64_t device_reads() const { return device_reads_; }
+  uint64_t device_read_bytes() const { return device_read_bytes_; }
+  uint64_t memory_hits() const { return memory_hits_; }
+
+ private:
+  struct Request;
+  struct PageRead;
+  struct BufferRead;
+
+  Outcome Check(std::span<const std::byte> slot, Handle handle, std::span<const std::byte> key,
+                size_t* record_bytes) const;
+  void OnPage(PageRead* read, int64_t result);
+  void OnBuffer(BufferRead* read, int64_t result);
+  void StartBuffer(std::unique_ptr<Request> request, uint64_t offset, size_t bytes);
+  void Finish(const Request& request, int64_t result);
+  void ReleaseConsumed();
+  std::list<uint64_t>::iterator OpenTicket();
+
+  SlotPlace place_;
+  const Allocator& allocator_;
+  const SlotWriter& writer_;
+  PageCache& cache_;
+  CompletionSink* sink_;
+  const double* consumed_;
+
+  std::map<uint32_t, PageRead*> filling_;  // by frame
+  std::list<uint64_t> tickets_;            // ascending
+  uint64_t next_ticket_ = 1;
+  struct Taken {
+    AlignedBuffer buffer;
+    size_t begin = 0;
+    size_t record_bytes = 0;
+  };
+  std::map<int64_t, Taken> taken_;
+  int64_t next_taken_ = kTakeBase;
+  std::deque<uint32_t> delivered_;  // frames pinned for the consumer, in posted order
+  uint64_t released_ = 0;           // frames unpinned after the consumer counted them
+  uint32_t in_flight_ = 0;
+  uint64_t device_reads_ = 0;
+  uint64_t device_read_bytes_ = 0;
+  uint64_t memory_hits_ = 0;
+};
+
+}  // namespace cairn

@@ -1,0 +1,357 @@
+#include "value/slot_writer.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/assert.h"
+#include "cache/slot_record.h"
+
+namespace cairn {
+namespace {
+
+constexpr uint64_t kUnitBytes = 1 << 20;  // granularity of reserving space
+constexpr uint32_t kWritesMax = 8;        // runs in flight at once
+constexpr size_t kSpareBuffersMax = 16;
+
+}  // namespace
+
+/// Consecutive cells of one class that go to the device in one write.
+struct SlotWriter::RunWrite final : Completion {
+  SlotWriter* writer = nullptr;
+  uint64_t id = 0;
+  uint64_t offset_bytes = 0;
+  SizeClass shape{};
+  uint8_t size_class = 0;
+  Lane lane = Lane::kInline;
+  uint32_t cells = 0;
+  uint32_t slots_used = 0;
+  bool keep = false;
+  AlignedBuffer buffer;
+
+  uint64_t bytes() const { return static_cast<uint64_t>(cells) * shape.cell_bytes; }
+  bool full() const { return slots_used == cells * shape.slots_per_cell; }
+  /// Slot n of the run, counted over its cells.
+  uint64_t SlotOffset(uint32_t slot) const {
+    return static_cast<uint64_t>(slot / shape.slots_per_cell) * shape.cell_bytes +
+           static_cast<uint64_t>(slot % shape.slots_per_cell) * shape.slot_bytes;
+  }
+  void Run(int64_t result) override { writer->OnWritten(this, result); }
+};
+
+struct SlotWriter::LargeWrite final : Completion {
+  SlotWriter* writer = nullptr;
+  AlignedBuffer buffer;
+  int64_t token = 0;
+  void Run(int64_t result) override {
+    SlotWriter* const owner = writer;
+    --owner->large_in_flight_;
+    owner->Post(token, result < 0 ? result : 0);
+    delete this;
+  }
+};
+
+struct SlotWriter::ReserveStep final : Completion {
+  SlotWriter* writer = nullptr;
+  uint64_t first_unit = 0;
+  uint64_t units = 0;
+  void Run(int64_t result) override { writer->OnReserved(result); }
+};
+
+SlotWriter::SlotWriter(const SlotPlace& place, Allocator& allocator, PageCache& cache,
+                       CompletionSink* sink, const Options& options)
+    : place_(place), allocator_(allocator), cache_(cache), sink_(sink), options_(options) {
+  for (auto& lane : open_) lane.assign(allocator.classes().size(), nullptr);
+}
+
+SlotWriter::~SlotWriter() = default;
+
+Result<Handle> SlotWriter::Place(Lane lane, std::span<const std::byte> key,
+                                 std::span<const std::byte> value, uint64_t sequence) {
+  if (failed_errno_ != 0) return Status(StatusCode::kIo, "write", {}, 0, failed_errno_);
+  const uint64_t record_bytes = RecordBytes(key.size(), value.size());
+  const int size_class = allocator_.ClassFor(record_bytes);
+  if (size_class < 0) return Status(StatusCode::kInvalid, "place");
+  RunWrite* run = open_[static_cast<int>(lane)][size_class];
+  if (run == nullptr) {
+    if (dirty_bytes_ >= options_.dirty_bytes_max) {
+      const bool full = out_of_space_;
+      WriteQueued();
+      return full ? Status(StatusCode::kNoSpace, "write", {}, 0, ENOSPC)
+                  : Status(StatusCode::kRetry, "place");
+    }
+    Result<RunWrite*> opened = OpenRun(lane, static_cast<uint8_t>(size_class));
+    if (!opened.ok()) return opened.status();
+    run = opened.value();
+  }
+  const uint64_t in_run = run->SlotOffset(run->slots_used);
+  const uint64_t offset = run->offset_bytes + in_run;
+  EncodeRecord(run->buffer.span().subspan(in_run, run->shape.slot_bytes), key, value, sequence,
+               RecordSeed(place_.store_id_low, place_.store_id_high, offset, sequence));
+  ++run->slots_used;
+  const Handle handle = MakeHandle(offset, run->size_class);
+  allocator_.MarkLive(handle);
+  if (run->full()) {
+    CloseRun(run);
+    WriteQueued();
+  }
+  return handle;
+}
+
+Result<SlotWriter::RunWrite*> SlotWriter::OpenRun(Lane lane, uint8_t size_class) {
+  const SizeClass shape = allocator_.classes()[size_class];
+  const uint32_t cells_wanted = std::max(1u, options_.run_bytes / shape.cell_bytes);
+  Result<CellRun> cells = allocator_.AllocateRun(size_class, cells_wanted);
+  if (!cells.ok()) return cells.status();
+  const uint64_t run_bytes = static_cast<uint64_t>(cells.value().cells) * shape.cell_bytes;
+  if (!ReserveFor(cells.value().offset_bytes, run_bytes)) {
+    allocator_.ReturnCells(size_class, cells.value());
+    if (reserve_errno_ == 0) return Status(StatusCode::kRetry, "reserve");
+    const int error_number = std::exchange(reserve_errno_, 0);  // the next caller tries again
+    const bool full = error_number == ENOSPC || error_number == EDQUOT || error_number == EFBIG;
+    return Status(full ? StatusCode::kNoSpace : StatusCode::kIo, "reserve", {}, 0, error_number);
+  }
+  AlignedBuffer buffer = TakeBuffer(run_bytes);
+  if (buffer.empty()) {
+    allocator_.ReturnCells(size_class, cells.value());
+    return Status(StatusCode::kIo, "allocate", {}, 0, ENOMEM);
+  }
+  auto run = std::make_unique<RunWrite>();
+  run->writer = this;
+  run->id = next_run_id_++;
+  run->offset_bytes = cells.value().offset_bytes;
+  run->shape = shape;
+  run->size_class = size_class;
+  run->lane = lane;
+  run->cells = cells.value().cells;
+  run->buffer = std::move(buffer);
+  for (uint64_t at = 0; at < run_bytes; at += kPageBytes) {
+    cache_.Invalidate((run->offset_bytes + at) / kPageBytes);
+  }
+  dirty_bytes_ += run_bytes;
+  unwritten_ids_.push_back(run->id);
+  RunWrite* const opened = run.get();
+  open_[static_cast<int>(lane)][size_class] = opened;
+  runs_.emplace(opened->offset_bytes, std::move(run));
+  return opened;
+}
+
+/// True when the range has space behind it. Starts reserving otherwise, and ahead of need.
+bool SlotWriter::ReserveFor(uint64_t offset_bytes, uint64_t length_bytes) {
+  const uint64_t first = offset_bytes / kUnitBytes;
+  const uint64_t last = (offset_bytes + length_bytes - 1) / kUnitBytes;
+  if (reserved_units_.size() <= last + 1) reserved_units_.resize(last + 2, false);
+  for (uint64_t unit = first; unit <= last; ++unit) {
+    if (!reserved_units_[unit]) {
+      if (reserving_ == nullptr && reserve_errno_ == 0) StartReserve(unit);
+      return false;
+    }
+  }
+  const bool at_limit =
+      options_.capacity_bytes != 0 && reserved_bytes_ >= options_.capacity_bytes + kUnitBytes;
+  if (reserving_ == nullptr && !reserved_units_[last + 1] && !at_limit) StartReserve(last + 1);
+  return true;
+}
+
+void SlotWriter::StartReserve(uint64_t first_unit) {
+  // A quarter of what is there: small stores stay small, large ones ask rarely.
+  const uint64_t step =
+      std::clamp(reserved_bytes_ / 4, kUnitBytes, std::max(kUnitBytes, options_.reserve_bytes_max));
+  auto reserve = std::make_unique<ReserveStep>();
+  reserve->writer = this;
+  reserve->first_unit = first_unit;
+  reserve->units = step / kUnitBytes;
+  reserving_ = std::move(reserve);
+  place_.files->Reserve(place_.file, first_unit * kUnitBytes, reserving_->units * kUnitBytes,
+                        reserving_.get());
+}
+
+void SlotWriter::OnReserved(int64_t result) {
+  const std::unique_ptr<ReserveStep> step = std::move(reserving_);
+  if (result < 0) {
+    reserve_errno_ = static_cast<int>(-result);
+  } else {
+    const uint64_t end = step->first_unit + step->units;
+    if (reserved_units_.size() < end) reserved_units_.resize(end, false);
+    for (uint64_t unit = step->first_unit; unit < end; ++unit) {
+      if (!reserved_units_[unit]) reserved_bytes_ += kUnitBytes;
+      reserved_units_[unit] = true;
+    }
+  }
+  Post(options_.post_token, 0);
+}
+
+AlignedBuffer SlotWriter::TakeBuffer(size_t size_bytes) {
+  if (size_bytes == options_.run_bytes && !spare_.empty()) {
+    AlignedBuffer buffer = std::move(spare_.back());
+    spare_.pop_back();
+    std::memset(buffer.data(), 0, buffer.size());
+    return buffer;
+  }
+  return AlignedBuffer::Allocate(size_bytes, true);
+}
+
+/// Ends an open run: cells it did not begin go back, the others get no more slots.
+void SlotWriter::CloseRun(RunWrite* run) {
+  open_[static_cast<int>(run->lane)][run->size_class] = nullptr;
+  const uint32_t used_cells =
+      (run->slots_used + run->shape.slots_per_cell - 1) / run->shape.slots_per_cell;
+  CAIRN_ASSERT(used_cells > 0);  // a run is opened by the record that goes into it
+  if (used_cells < run->cells) {
+    const uint64_t unused = static_cast<uint64_t>(run->cells - used_cells) * run->shape.cell_bytes;
+    allocator_.ReturnCells(
+        run->size_class,
+        CellRun{run->offset_bytes + static_cast<uint64_t>(used_cells) * run->shape.cell_bytes,
+                run->cells - used_cells});
+    dirty_bytes_ -= unused;
+    run->cells = used_cells;
+  }
+  for (uint32_t cell = 0; cell < run->cells; ++cell) {
+    allocator_.CloseCell(run->size_class, run->offset_bytes +
+                                              static_cast<uint64_t>(cell) * run->shape.cell_bytes);
+  }
+  queue_.push_back(run);
+}
+
+void SlotWriter::Seal() {
+  for (auto& lane : open_) {
+    for (RunWrite* run : lane) {
+      if (run != nullptr) CloseRun(run);
+    }
+  }
+  WriteQueued();
+}
+
+void SlotWriter::WriteQueued() {
+  while (failed_errno_ == 0 && writing_ < kWritesMax && !queue_.empty()) {
+    RunWrite* const run = queue_.front();
+    queue_.pop_front();
+    ++writing_;
+    ++writes_;
+    write_bytes_ += run->bytes();
+    place_.files->io().Write(place_.file, run->offset_bytes, run->buffer.span().first(run->bytes()),
+                             Durability::kNone, run);
+  }
+}
+
+void SlotWriter::OnWritten(RunWrite* run, int64_t result) {
+  --writing_;
+  if (result < 0) {
+    // The records stay readable here and recoverable from the log. Without space the write is
+    // tried again when more is placed or sealed; any other failure ends writing.
+    queue_.push_front(run);
+    out_of_space_ = result == -ENOSPC || result == -EDQUOT;
+    if (!out_of_space_) failed_errno_ = static_cast<int>(-result);
+    Post(options_.post_token, result);
+    return;
+  }
+  out_of_space_ = false;
+  dirty_bytes_ -= run->bytes();
+  unwritten_ids_.erase(
+      std::lower_bound(unwritten_ids_.begin(), unwritten_ids_.end(), run->id));
+  if (run->buffer.size() == options_.run_bytes && spare_.size() < kSpareBuffersMax) {
+    spare_.push_back(std::move(run->buffer));
+  }
+  runs_.erase(run->offset_bytes);
+  WriteQueued();
+  Post(options_.post_token, 0);
+}
+
+uint64_t SlotWriter::oldest_unwritten_run() const {
+  return unwritten_ids_.empty() ? next_run_id_ : unwritten_ids_.front();
+}
+
+Result<Handle> SlotWriter::PlaceLarge(std::span<const std::byte> key,
+                                      std::span<const std::byte> value, uint64_t sequence,
+                                      int64_t token) {
+  if (failed_errno_ != 0) return Status(StatusCode::kIo, "write", {}, 0, failed_errno_);
+  const uint64_t record_bytes = RecordBytes(key.size(), value.size());
+  const int size_class = allocator_.ClassFor(record_bytes);
+  if (size_class < 0) return Status(StatusCode::kInvalid, "place");
+  auto large = std::make_unique<LargeWrite>();
+  large->buffer = AlignedBuffer::Allocate(record_bytes, false);
+  if (large->buffer.empty()) return Status(StatusCode::kIo, "allocate", {}, 0, ENOMEM);
+  Result<CellRun> cells = allocator_.AllocateRun(static_cast<uint8_t>(size_class), 1);
+  if (!cells.ok()) return cells.status();
+  const uint64_t offset = cells.value().offset_bytes;
+  EncodeRecord(large->buffer.span().first(record_bytes), key, value, sequence,
+               RecordSeed(place_.store_id_low, place_.store_id_high, offset, sequence));
+  std::memset(large->buffer.data() + record_bytes, 0, large->buffer.size() - record_bytes);
+  const Handle handle = MakeHandle(offset, static_cast<uint8_t>(size_class));
+  allocator_.MarkLive(handle);
+  allocator_.CloseCell(static_cast<uint8_t>(size_class), offset);
+  for (uint64_t at = 0; at < large->buffer.size(); at += kPageBytes) {
+    cache_.Invalidate((offset + at) / kPageBytes);
+  }
+  large->writer = this;
+  large->token = token;
+  ++large_in_flight_;
+  ++writes_;
+  write_bytes_ += large->buffer.size();
+  LargeWrite* const write = large.release();
+  place_.files->io().Write(place_.file, offset, write->buffer.span(), Durability::kNone, write);
+  return handle;
+}
+
+std::span<const std::byte> SlotWriter::Find(Handle handle) const {
+  if (runs_.empty()) return {};
+  const uint64_t offset = HandleOffset(handle);
+  auto after = runs_.upper_bound(offset);
+  if (after == runs_.begin()) return {};
+  const RunWrite& run = *std::prev(after)->second;
+  if (offset >= run.offset_bytes + run.bytes()) return {};
+  return run.buffer.span().subspan(offset - run.offset_bytes, run.shape.slot_bytes);
+}
+
+Status SlotWriter::Rewrite(Handle handle, std::span<const std::byte> key,
+                           std::span<const std::byte> value, uint64_t sequence) {
+  const uint64_t offset = HandleOffset(handle);
+  const uint8_t size_class = HandleClass(handle);
+  const auto misplaced = [&] { return Status(StatusCode::kCorruption, "replay", {}, offset); };
+  if (size_class >= allocator_.classes().size() || offset < kUnitBytes) return misplaced();
+  const SizeClass shape = allocator_.classes()[size_class];
+  const uint64_t cell = CellOffset(shape, handle);
+  const uint64_t in_cell = offset - cell;
+  if (cell % kPageBytes != 0 || in_cell % shape.slot_bytes != 0 ||
+      in_cell / shape.slot_bytes >= shape.slots_per_cell ||
+      RecordBytes(key.size(), value.size()) > shape.slot_bytes) {
+    return misplaced();
+  }
+  std::unique_ptr<RunWrite>& run = restored_[cell];
+  if (run != nullptr && run->size_class != size_class) run.reset();  // reused by another class
+  if (run == nullptr) {
+    run = std::make_unique<RunWrite>();
+    run->writer = this;
+    run->offset_bytes = cell;
+    run->shape = shape;
+    run->size_class = size_class;
+    run->cells = 1;
+    run->buffer = AlignedBuffer::Allocate(shape.cell_bytes, true);
+    if (run->buffer.empty()) return Status(StatusCode::kIo, "allocate", {}, 0, ENOMEM);
+  }
+  EncodeRecord(run->buffer.span().subspan(in_cell, shape.slot_bytes), key, value, sequence,
+               RecordSeed(place_.store_id_low, place_.store_id_high, offset, sequence));
+  return Status();
+}
+
+void SlotWriter::Keep(Handle handle) {
+  if (restored_.empty()) return;
+  auto found = restored_.find(CellOffset(allocator_.classes()[HandleClass(handle)], handle));
+  if (found != restored_.end()) found->second->keep = true;
+}
+
+void SlotWriter::FinishRestore() {
+  for (auto& [offset, run] : restored_) {
+    if (!run->keep) continue;
+    run->id = next_run_id_++;
+    unwritten_ids_.push_back(run->id);
+    dirty_bytes_ += run->bytes();
+    queue_.push_back(run.get());
+    runs_.emplace(offset, std::move(run));
+  }
+  restored_.clear();
+  WriteQueued();
+}
+
+}  // namespace cairn

@@ -1,0 +1,120 @@
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "alloc/allocator.h"
+#include "base/aligned_buffer.h"
+#include "cache/page_cache.h"
+#include "io/completion_sink.h"
+#include "io/io_backend.h"
+#include "value/slot_place.h"
+
+namespace cairn {
+
+/// Packs records into cells in memory and writes full runs of cells to the values file in the
+/// background. Until its run is written a record is read from here.
+///
+/// A cell is written once: what a sealed cell has left stays unused until the whole cell is free
+/// again, so no write ever touches a page that holds live data (docs/ARCHITECTURE.md "Pages").
+///
+/// Thread: the owner of the FileSet. Outlives its writes: destroy only when idle().
+class SlotWriter {
+ public:
+  struct Options {
+    uint32_t run_bytes = 256 * 1024;          // cells handed to one write
+    uint64_t dirty_bytes_max = 32ull << 20;   // unwritten runs; beyond it Place says kRetry
+    uint64_t reserve_bytes_max = 64ull << 20; // space reserved ahead of need in one step
+    uint64_t capacity_bytes = 0;              // as the allocator's; 0: none
+    int64_t post_token = -1;                  // posted to the sink after each change of state
+  };
+  /// Records of the two lanes never share a cell: replay rebuilds whole cells from the log, which
+  /// carries the values of the inline lane only.
+  enum class Lane : uint8_t { kInline = 0, kThrough = 1 };
+
+  SlotWriter(const SlotPlace& place, Allocator& allocator, PageCache& cache, CompletionSink* sink,
+             const Options& options);
+  ~SlotWriter();
+
+  /// Copies the record into a fresh slot. kRetry: too much is unwritten or space is being
+  /// reserved, a post follows; kNoSpace; kInvalid: no class is large enough; kIo: writes failed.
+  Result<Handle> Place(Lane lane, std::span<const std::byte> key, std::span<const std::byte> value,
+                       uint64_t sequence);
+  /// Writes one record at once in cells of its own; `token` is posted with 0 or -errno. After a
+  /// failure the caller frees the handle.
+  Result<Handle> PlaceLarge(std::span<const std::byte> key, std::span<const std::byte> value,
+                            uint64_t sequence, int64_t token);
+
+  /// The slot's bytes while its run is in memory, else empty.
+  std::span<const std::byte> Find(Handle handle) const;
+
+  /// Closes the open runs and sends them on their way.
+  void Seal();
+  /// Number of the newest run; everything placed so far is in runs up to it.
+  uint64_t newest_run() const { return next_run_id_ - 1; }
+  /// Runs below this number are written.
+  uint64_t oldest_unwritten_run() const;
+
+  /// Replay: puts a record back where the log says it was. kCorruption when it does not fit.
+  Status Rewrite(Handle handle, std::span<const std::byte> key, std::span<const std::byte> value,
+                 uint64_t sequence);
+  /// Replay: the cell of `handle` is wanted.
+  void Keep(Handle handle);
+  /// Writes the cells that were rewritten and are wanted, forgets the others.
+  void FinishRestore();
+
+  bool idle() const { return runs_.empty() && large_in_flight_ == 0 && !reserving_; }
+  uint64_t dirty_bytes() const { return dirty_bytes_; }
+  uint64_t writes() const { return writes_; }
+  uint64_t write_bytes() const { return write_bytes_; }
+  /// errno of the write that ended writing for good; 0 while all is well.
+  int failed_errno() const { return failed_errno_; }
+  /// The last write found no space; it is tried again by the next Place or Seal.
+  bool out_of_space() const { return out_of_space_; }
+
+ private:
+  struct RunWrite;
+  struct LargeWrite;
+  struct ReserveStep;
+
+  Result<RunWrite*> OpenRun(Lane lane, uint8_t size_class);
+  bool ReserveFor(uint64_t offset_bytes, uint64_t length_bytes);
+  void StartReserve(uint64_t first_unit);
+  void OnReserved(int64_t result);
+  void CloseRun(RunWrite* run);
+  void WriteQueued();
+  void OnWritten(RunWrite* run, int64_t result);
+  AlignedBuffer TakeBuffer(size_t size_bytes);
+  void Post(int64_t token, int64_t result) { sink_->Post(token, result); }
+
+  SlotPlace place_;
+  Allocator& allocator_;
+  PageCache& cache_;
+  CompletionSink* sink_;
+  Options options_;
+
+  std::map<uint64_t, std::unique_ptr<RunWrite>> runs_;  // by offset: open, queued and being written
+  std::map<uint64_t, std::unique_ptr<RunWrite>> restored_;
+  std::vector<RunWrite*> open_[2];                      // per lane and size class
+  std::deque<RunWrite*> queue_;
+  std::vector<uint64_t> unwritten_ids_;            // ascending
+  std::vector<AlignedBuffer> spare_;
+  uint64_t next_run_id_ = 1;
+  uint32_t writing_ = 0;
+  uint32_t large_in_flight_ = 0;
+  uint64_t dirty_bytes_ = 0;
+  uint64_t writes_ = 0;
+  uint64_t write_bytes_ = 0;
+  int failed_errno_ = 0;
+  bool out_of_space_ = false;
+
+  std::vector<bool> reserved_units_;
+  std::unique_ptr<ReserveStep> reserving_;
+  int reserve_errno_ = 0;
+  uint64_t reserved_bytes_ = 0;
+};
+
+}  // namespace cairn

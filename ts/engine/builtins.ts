@@ -1,0 +1,73 @@
+import { FileSet } from '../bindings/file-set.js';
+import { isCairnError } from '../common/errors.js';
+import type { ResolvedConfig } from '../config/types.js';
+import { HashIndex } from '../index/hash-index.js';
+import { Registry } from '../registry/registry.js';
+import { DramValueStore } from '../value-store/dram-value-store.js';
+import { SsdValueStore } from '../value-store/ssd-value-store.js';
+import { Engine } from './engine.js';
+import type { Factories } from './factories.js';
+
+/**
+ * A registry with everything that cairn brings. Register types of your own in it and give it to
+ * `open`; registries share nothing.
+ */
+export function createRegistry(): Registry<Factories> {
+  const registry = new Registry<Factories>();
+  registry.register('engine', 'KVEngineComposite', (parts, recovery) => new Engine(parts, recovery));
+  registry.register('index', 'DRAM_PET_HASH', ({ hashKey }) => new HashIndex({ hashKey }));
+  registry.register('value', 'SSD_VALUE_STORE', ({ config, fileSet, storeId, tuning, slots }) =>
+    SsdValueStore.open(fileSet, {
+      storeId,
+      sizeClasses: slots.sizeClasses,
+      capacityBytes: slots.capacityBytes,
+      cacheBytes: tuning.cacheBytes ?? config.cache.capacityBytes,
+      inlineBytesMax: config.log.inlineValueBytes,
+      runBytes: tuning.runBytes,
+      dirtyBytesMax: tuning.dirtyBytesMax,
+      reserveBytesMax: tuning.reserveBytesMax,
+    }),
+  );
+  registry.register('value', 'DRAM_VALUE_STORE', ({ config, tuning, slots }) => {
+    // The log carries every value, in one record within one segment.
+    const segmentBytes = tuning.logSegmentBytes ?? config.log.segmentBytes;
+    return new DramValueStore({ ...slots, valueBytesMax: segmentBytes - 128 * 1024 });
+  });
+  registry.register('dramAllocator', 'CONCURRENT_SLAB_MEMORY_POOL', ({ value }) => ({
+    sizeClasses: value.dramAllocator?.sizeClasses,
+    capacityBytes: value.dramAllocator?.capacityBytes ?? 0,
+  }));
+  registry.register('ssdAllocator', 'SSD_SLAB', ({ value }) => ({
+    sizeClasses: value.ssdAllocator?.sizeClasses,
+    capacityBytes: value.ssdAllocator?.capacityBytes ?? 0,
+  }));
+  registry.register('io', 'IOURING', openRing);
+  registry.register('io', 'POSIX', (config) => openDirectory(config, 'POSIX'));
+  return registry;
+}
+
+function openDirectory(config: ResolvedConfig, backend: 'IOURING' | 'POSIX'): Promise<FileSet> {
+  return FileSet.openDirectory(config.path, {
+    backend,
+    queueDepth: config.io.queueDepth,
+    flushEvery: config.io.flushEvery,
+    threads: config.io.threads,
+    readOnly: config.readOnly,
+    create: config.createIfMissing,
+    lockTimeoutMs: config.lockTimeoutMs,
+  });
+}
+
+/** Hosts and containers that forbid io_uring get threads instead, and are told once. */
+async function openRing(config: ResolvedConfig): Promise<FileSet> {
+  try {
+    return await openDirectory(config, 'IOURING');
+  } catch (error) {
+    if (!isCairnError(error, 'CAIRN_UNSUPPORTED')) throw error;
+    process.emitWarning(
+      `${error.message}; using the POSIX backend: set io.type to POSIX to say so yourself`,
+      { type: 'CairnWarning', code: 'CAIRN_NO_IO_URING' },
+    );
+    return openDirectory(config, 'POSIX');
+  }
+}

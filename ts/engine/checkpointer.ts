@@ -1,0 +1,159 @@
+import type { CairnError } from '../common/errors.js';
+import { INDEX_CURSOR_END } from '../index/index.js';
+import { CheckpointWriter, checkpointName } from '../log/checkpoint.js';
+import type { StoreParts } from './parts.js';
+
+/** Bytes of index or values handed to the device at a time. */
+const CHUNK_BYTES = 256 * 1024;
+
+/** What a chunk of a checkpoint holds; the numbers are on disk. docs/FORMAT.md "Checkpoint". */
+export const ChunkKind = { indexEntries: 1, records: 2 } as const;
+
+/** What the checkpointer needs to know of the writers. */
+export interface WriterView {
+  readonly sequence: number;
+  readonly batchOpen: boolean;
+  readonly failure: CairnError | undefined;
+  /** Runs `task` between two writes that wait; see WritePath.exclusive. */
+  exclusive<T>(task: () => Promise<T>): Promise<T>;
+}
+
+/**
+ * Writes the index out in the background, so that the log before it can go.
+ *
+ * The picture is fuzzy: writers go on, and an entry may be newer than the start. That is right
+ * because the log from the start on is kept and replayed over it, and the checkpoint comes into
+ * force only when the log is durable up to the last entry it can hold.
+ */
+export class Checkpointer {
+  readonly #parts: StoreParts;
+  readonly #writers: WriterView;
+  #running: Promise<void> | undefined;
+  #lastId: number;
+  #sequence: number;
+  #count = 0;
+  #bytes: number;
+
+  constructor(parts: StoreParts, writers: WriterView) {
+    this.#parts = parts;
+    this.#writers = writers;
+    const { checkpoint } = parts.manifest.current;
+    this.#lastId = checkpoint?.id ?? 0;
+    this.#sequence = checkpoint?.startSequence ?? 0;
+    this.#bytes = checkpoint?.bytes ?? 0;
+  }
+
+  get stats(): { readonly count: number; readonly bytes: number; readonly sequence: number } {
+    return { count: this.#count, bytes: this.#bytes, sequence: this.#sequence };
+  }
+
+  /** Records were written since the last checkpoint. */
+  get stale(): boolean {
+    return this.#writers.sequence > this.#sequence;
+  }
+
+  /** Starts one in the background when the log since the last has grown enough. */
+  maybe(): void {
+    if (this.#running !== undefined || this.#writers.failure !== undefined) return;
+    if (this.#parts.log.liveBytes < this.#threshold()) return;
+    // The failure of a background checkpoint is the next write's business, if it lasts.
+    this.run().catch(() => undefined);
+  }
+
+  /** One that begins after the call; joins none that runs already. */
+  async run(): Promise<void> {
+    while (this.#running !== undefined) await this.#running.catch(() => undefined);
+    const running = this.#write();
+    this.#running = running;
+    try {
+      await running;
+    } finally {
+      this.#running = undefined;
+    }
+  }
+
+  /** Waits for the one that runs. */
+  async settle(): Promise<void> {
+    await this.#running?.catch(() => undefined);
+  }
+
+  /**
+   * Half of the log's room: the other half takes what is written meanwhile. Where checkpoints carry
+   * the values, at least half of what they would write, so that rewriting costs at most twice.
+   */
+  #threshold(): number {
+    const { log, values } = this.#parts;
+    const half = log.capacityBytes / 2;
+    return values.capabilities.persistent
+      ? half
+      : Math.min(Math.max(half, this.#bytes / 2), log.capacityBytes - 2 * log.segmentBytes);
+  }
+
+  async #write(): Promise<void> {
+    const { log, values, manifest, fileSet } = this.#parts;
+    while (this.#writers.batchOpen) await this.#writers.exclusive(async () => undefined);
+    if (this.#writers.failure !== undefined) throw this.#writers.failure;
+    const startSequence = this.#writers.sequence;
+    const firstSegmentId = log.rotate();
+    values.onCheckpointBegin();
+    await values.flush();
+    const id = this.#lastId + 1;
+    const { storeId } = manifest.current;
+    const writer = await CheckpointWriter.begin(fileSet, { storeId, id, startSequence });
+    try {
+      if (values.capabilities.persistent) await this.#exportIndex(writer);
+      else await this.#exportRecords(writer);
+      // Entries put since the start may be in the picture: their records must not be lost.
+      await log.sync();
+      const written = await writer.finish();
+      const previous = manifest.current.checkpoint?.id;
+      await manifest.commit({
+        checkpoint: written,
+        firstSegmentId,
+        durableSequence: log.durableSequence,
+        clean: false,
+      });
+      this.#lastId = id;
+      this.#sequence = startSequence;
+      this.#bytes = written.bytes;
+      this.#count++;
+      log.releaseBefore(firstSegmentId);
+      values.onCheckpointEnd();
+      if (previous !== undefined) await fileSet.remove(checkpointName(previous));
+    } catch (error) {
+      await writer.abandon();
+      throw error;
+    }
+  }
+
+  async #exportIndex(writer: CheckpointWriter): Promise<void> {
+    const { index } = this.#parts;
+    const chunk = new Uint8Array(Math.max(CHUNK_BYTES, index.capabilities.chunkBytesMax));
+    for (let cursor = 0; cursor < INDEX_CURSOR_END; ) {
+      const { bytes, next } = index.exportChunk(cursor, chunk);
+      cursor = next;
+      if (bytes > 0) await writer.add(ChunkKind.indexEntries, chunk.subarray(0, bytes));
+    }
+  }
+
+  async #exportRecords(writer: CheckpointWriter): Promise<void> {
+    const { index, values } = this.#parts;
+    const handles = new Float64Array(index.capabilities.handlesPerStepMax);
+    let chunk = new Uint8Array(CHUNK_BYTES);
+    for (let cursor = 0; cursor < INDEX_CURSOR_END; ) {
+      const { count, next } = index.handlesFrom(cursor, handles);
+      cursor = next;
+      const unpin = values.pin();
+      try {
+        for (let from = 0; from < count; ) {
+          const part = values.exportRecords!(handles, from, count, chunk);
+          if (part.bytes === 0) chunk = new Uint8Array(part.needs);
+          else await writer.add(ChunkKind.records, chunk.subarray(0, part.bytes));
+          from = part.next;
+        }
+      } finally {
+        unpin();
+      }
+    }
+  }
+}

@@ -1,0 +1,392 @@
+import { CairnError } from '../common/errors.js';
+import { copyBytes } from '../common/units.js';
+import type {
+  BatchOperation,
+  CallOptions,
+  DurabilityLevel,
+  GatherResult,
+  IterateOptions,
+  Key,
+  LoadOptions,
+  LoadProgress,
+  LoadSource,
+  Store,
+  StoredKey,
+  StoreStats,
+  Value,
+  VerifyOptions,
+  VerifyReport,
+  WriteOptions,
+} from './api.js';
+import { bulkLoad } from './bulk-load.js';
+import { Checkpointer } from './checkpointer.js';
+import type { StoreParts } from './parts.js';
+import { checkRows, ReadPath } from './read-path.js';
+import type { RecoveryReport } from './recovery.js';
+import { abortError, throwIfAborted, verifyRecords, walkRecords } from './walk.js';
+import { WritePath, type WriteOperation } from './write-path.js';
+
+const LEVELS: ReadonlySet<string> = new Set(['sync', 'interval', 'process', 'none']);
+
+/** `KVEngineComposite`: index, value store, allocator and backend behind the public interface. */
+export class Engine implements Store {
+  readonly path: string;
+  readonly #parts: StoreParts;
+  readonly #recovery: RecoveryReport;
+  readonly #reads: ReadPath;
+  readonly #writes: WritePath;
+  readonly #checkpointer: Checkpointer;
+  #closing: Promise<void> | undefined;
+
+  constructor(parts: StoreParts, recovery: RecoveryReport) {
+    this.path = parts.path;
+    this.#parts = parts;
+    this.#recovery = recovery;
+    this.#reads = new ReadPath(parts);
+    this.#writes = new WritePath(
+      parts,
+      {
+        checkpoint: () => this.#checkpointer.run(),
+        maybeCheckpoint: () => this.#checkpointer.maybe(),
+      },
+      recovery.lastSequence,
+    );
+    this.#checkpointer = new Checkpointer(parts, this.#writes);
+  }
+
+  get size(): number {
+    this.#checkOpen();
+    return this.#parts.index.size;
+  }
+
+  get durableSequence(): number {
+    return this.#parts.log.durableSequence;
+  }
+
+  put(key: Key, value: Value, options?: WriteOptions): Promise<void> {
+    return this.#call('put', options, () => {
+      const { keys, meters } = this.#parts;
+      const started = meters.put.start();
+      const level = this.#writable(options);
+      const bytes = toBytes(value);
+      keys.encode(key);
+      const done = this.#writes.put(bytes, level);
+      return started === 0 ? done : done.then(() => meters.put.stop(started));
+    });
+  }
+
+  putSync(key: Key, value: Value, options?: WriteOptions): void {
+    this.#callSync('putSync', () => {
+      const level = this.#writable(options);
+      const bytes = toBytes(value);
+      this.#parts.keys.encode(key);
+      this.#writes.putSync(bytes, level);
+    });
+  }
+
+  get(key: Key, options?: CallOptions): Promise<Buffer | undefined> {
+    return this.#call('get', options, () => this.#reads.get(key));
+  }
+
+  getSync(key: Key): Buffer | undefined {
+    return this.#callSync('getSync', () => this.#reads.getSync(key));
+  }
+
+  has(key: Key, options?: CallOptions): Promise<boolean> {
+    return this.#call('has', options, () => Promise.resolve(this.#reads.has(key)));
+  }
+
+  hasSync(key: Key): boolean {
+    return this.#callSync('hasSync', () => this.#reads.has(key));
+  }
+
+  delete(key: Key, options?: WriteOptions): Promise<boolean> {
+    return this.#call('delete', options, () => {
+      const { keys, meters } = this.#parts;
+      const started = meters.delete.start();
+      const level = this.#writable(options);
+      keys.encode(key);
+      const done = this.#writes.delete(level);
+      if (started !== 0) void done.then(() => meters.delete.stop(started), ignore);
+      return done;
+    });
+  }
+
+  deleteSync(key: Key, options?: WriteOptions): boolean {
+    return this.#callSync('deleteSync', () => {
+      const level = this.#writable(options);
+      this.#parts.keys.encode(key);
+      return this.#writes.deleteSync(level);
+    });
+  }
+
+  batchGet(
+    keys: readonly Key[] | BigUint64Array,
+    options?: CallOptions,
+  ): Promise<(Buffer | undefined)[]> {
+    return this.#call('batchGet', options, () => {
+      if (!Array.isArray(keys) && !(keys instanceof BigUint64Array)) {
+        throw invalid('keys is an array or a BigUint64Array');
+      }
+      return this.#reads.batchGet(keys);
+    });
+  }
+
+  batchPut(
+    keys: readonly Key[] | BigUint64Array,
+    values: readonly Value[],
+    options?: WriteOptions,
+  ): Promise<void> {
+    return this.#call('batchPut', options, () => {
+      const level = this.#writable(options);
+      if (!Array.isArray(keys) && !(keys instanceof BigUint64Array)) {
+        throw invalid('keys is an array or a BigUint64Array');
+      }
+      if (!Array.isArray(values)) throw invalid('values is an array');
+      if (keys.length !== values.length) {
+        throw invalid(`${keys.length} keys and ${values.length} values`);
+      }
+      const operations: WriteOperation[] = [];
+      for (let at = 0; at < keys.length; at++) {
+        operations.push(this.#operation(at, keys[at] as Key, toBytes, values[at] as Value));
+      }
+      return this.#writes.batch(operations, level);
+    });
+  }
+
+  batch(operations: readonly BatchOperation[], options?: WriteOptions): Promise<void> {
+    return this.#call('batch', options, () => {
+      const level = this.#writable(options);
+      if (!Array.isArray(operations)) throw invalid('operations is an array');
+      const copied = (operations as readonly BatchOperation[]).map((operation, at) => {
+        if (operation?.type === 'put') {
+          return this.#operation(at, operation.key, toBytes, operation.value);
+        }
+        if (operation?.type === 'delete') return this.#operation(at, operation.key, noBytes);
+        throw invalid(`operations[${at}].type is 'put' or 'delete'`);
+      });
+      return this.#writes.batch(copied, level);
+    });
+  }
+
+  batchGetInto(
+    keys: BigUint64Array,
+    rows: Uint8Array | Float32Array,
+    rowBytes: number,
+    options?: CallOptions,
+  ): Promise<GatherResult> {
+    return this.#call('batchGetInto', options, () =>
+      this.#reads.gather(keys, checkRows(this.#parts.keys.type, keys, rows, rowBytes), rowBytes),
+    );
+  }
+
+  bulkLoad(source: LoadSource, options: LoadOptions = {}): Promise<LoadProgress> {
+    return this.#call('bulkLoad', undefined, () => {
+      this.#writable(undefined);
+      const checkpoint = (): Promise<void> => this.#checkpointer.run();
+      return bulkLoad(this.#parts, this.#writes, checkpoint, source, options);
+    });
+  }
+
+  async *entries(options: IterateOptions = {}): AsyncIterableIterator<[StoredKey, Buffer]> {
+    this.#checkOpen();
+    const damaged = (_handle: number, error: CairnError): void => {
+      throw error;
+    };
+    for await (const record of walkRecords(this.#parts, damaged)) {
+      throwIfAborted(options.signal);
+      yield [this.#parts.keys.decode(record.key, options), record.value];
+      this.#checkOpen();
+    }
+  }
+
+  async *keys(options: IterateOptions = {}): AsyncIterableIterator<StoredKey> {
+    for await (const [key] of this.entries(options)) yield key;
+  }
+
+  async *values(options: CallOptions = {}): AsyncIterableIterator<Buffer> {
+    for await (const [, value] of this.entries(options)) yield value;
+  }
+
+  stats(): StoreStats {
+    this.#checkOpen();
+    const { path, index, values, log, meters, fileSet, config } = this.#parts;
+    const { gets, hits, puts, deletes, batches, bytesRead, bytesWritten } = meters;
+    const { capabilities } = fileSet;
+    return {
+      path,
+      entries: index.size,
+      io: {
+        backend: capabilities.name,
+        direct: capabilities.direct,
+        degraded: capabilities.degraded,
+      },
+      operations: { gets, hits, puts, deletes, batches, bytesRead, bytesWritten },
+      latency: {
+        get: meters.get.summary(),
+        put: meters.put.summary(),
+        delete: meters.delete.summary(),
+      },
+      index: { type: config.index.type, entries: index.size, memoryBytes: index.memoryBytes },
+      values: values.stats(),
+      log: {
+        appendedSequence: this.#writes.sequence,
+        durableSequence: log.durableSequence,
+        liveBytes: log.liveBytes,
+        bytesWritten: log.bytesWritten,
+        groups: log.groups,
+        syncs: log.syncs,
+      },
+      checkpoint: this.#checkpointer.stats,
+      recovery: {
+        records: this.#recovery.records,
+        milliseconds: this.#recovery.milliseconds,
+        tornTail: this.#recovery.tornTail,
+      },
+    };
+  }
+
+  flush(options?: CallOptions): Promise<void> {
+    return this.#call('flush', options, () => this.#writes.flush());
+  }
+
+  checkpoint(options?: CallOptions): Promise<void> {
+    return this.#call('checkpoint', options, () => {
+      this.#writable(undefined);
+      return this.#checkpointer.run();
+    });
+  }
+
+  verify(options: VerifyOptions = {}): Promise<VerifyReport> {
+    return this.#call('verify', undefined, () => verifyRecords(this.#parts, options));
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    const { fileSet, values, index, log, manifest, config } = this.#parts;
+    let failure: unknown;
+    try {
+      await this.#writes.drain();
+      await this.#checkpointer.settle();
+      if (!config.readOnly && this.#writes.failure === undefined) {
+        // What is in the checkpoint need not be replayed: the next open is quick.
+        if (this.#checkpointer.stale) await this.#checkpointer.run();
+        else await log.sync();
+        await manifest.commit({ durableSequence: log.durableSequence, clean: true });
+      }
+    } catch (error) {
+      failure = error;
+    }
+    await log.close();
+    await values.close();
+    index.close();
+    await fileSet.dispose();
+    if (failure !== undefined) throw failure as Error;
+  }
+
+  #operation(
+    at: number,
+    key: Key,
+    bytesOf: (value: Value | undefined) => Uint8Array | undefined,
+    value?: Value,
+  ): WriteOperation {
+    const { keys } = this.#parts;
+    try {
+      keys.encode(key);
+      const bytes = bytesOf(value);
+      return {
+        key: copyBytes(keys.bytes, keys.length),
+        value: bytes === undefined ? undefined : copyBytes(bytes),
+      };
+    } catch (error) {
+      if (error instanceof CairnError) error.message = `operation ${at}: ${error.message}`;
+      throw error;
+    }
+  }
+
+  #writable(options: WriteOptions | undefined): DurabilityLevel {
+    if (this.#parts.config.readOnly) {
+      throw new CairnError('CAIRN_READ_ONLY', 'the store was opened with read_only');
+    }
+    const level = options?.durability ?? this.#parts.config.durability.level;
+    if (!LEVELS.has(level)) {
+      throw invalid(`durability is one of ${[...LEVELS].join(', ')}, not ${String(level)}`);
+    }
+    return level;
+  }
+
+  #checkOpen(): void {
+    if (this.#closing !== undefined) {
+      throw new CairnError('CAIRN_CLOSED', `the store ${this.path} is closed: open it again`);
+    }
+  }
+
+  /** An asynchronous call always rejects and never throws. */
+  #call<T>(
+    operation: string,
+    options: CallOptions | undefined,
+    run: () => Promise<T>,
+  ): Promise<T> {
+    try {
+      this.#checkOpen();
+      const signal = options?.signal;
+      if (signal === undefined) return run();
+      throwIfAborted(signal);
+      return abortable(run(), signal);
+    } catch (error) {
+      return Promise.reject(named(operation, error));
+    }
+  }
+
+  #callSync<T>(operation: string, run: () => T): T {
+    this.#checkOpen();
+    try {
+      return run();
+    } catch (error) {
+      throw named(operation, error);
+    }
+  }
+}
+
+/** Rejects early when the signal fires; the work itself goes on and ends by itself. */
+function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(abortError(signal));
+    signal.addEventListener('abort', onAbort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
+}
+
+function toBytes(value: Value | undefined): Uint8Array {
+  if (typeof value === 'string') return Buffer.from(value, 'utf8');
+  if (value instanceof Uint8Array) return value;
+  throw new CairnError('CAIRN_INVALID_VALUE', 'a value is a string or a Uint8Array');
+}
+
+function noBytes(): undefined {
+  return undefined;
+}
+
+function invalid(message: string): CairnError {
+  return new CairnError('CAIRN_INVALID_ARGUMENT', message);
+}
+
+/** Adds the operation where the error does not name one. */
+function named(operation: string, error: unknown): Error {
+  if (error instanceof CairnError && error.operation === undefined) {
+    Object.defineProperty(error, 'operation', { value: operation, enumerable: true });
+  }
+  return error as Error;
+}
+
+function ignore(): void {
+  // The caller holds the promise itself.
+}

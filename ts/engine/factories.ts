@@ -1,0 +1,57 @@
+import type { FileSet } from '../bindings/file-set.js';
+import type { ResolvedConfig } from '../config/types.js';
+import type { Index } from '../index/index.js';
+import type { ValueStore } from '../value-store/value-store.js';
+import type { Store } from './api.js';
+import type { StoreParts } from './parts.js';
+import type { RecoveryReport } from './recovery.js';
+
+export interface IndexContext {
+  readonly config: ResolvedConfig;
+  readonly fileSet: FileSet;
+  /** 16 secret bytes of the store, for hashes that nobody else can predict. */
+  readonly hashKey: Uint8Array;
+}
+
+export interface ValueStoreContext {
+  readonly config: ResolvedConfig;
+  readonly fileSet: FileSet;
+  /** 16 bytes that checksums are bound to. */
+  readonly storeId: Uint8Array;
+  readonly tuning: Tuning;
+  /** Of the allocator that the configuration names. */
+  readonly slots: SlotPlan;
+}
+
+/** What an allocator of the addon is made from. */
+export interface SlotPlan {
+  /** Payload sizes in bytes, ascending; undefined: classes for every size. */
+  readonly sizeClasses: readonly number[] | undefined;
+  /** Limit on what the slots take; 0: none. */
+  readonly capacityBytes: number;
+}
+
+/** Sizes that are no business of the configuration; tests on small disks make them small. */
+export interface Tuning {
+  /** Cells that go to the device in one write. */
+  readonly runBytes: number;
+  /** Placed and not yet written. */
+  readonly dirtyBytesMax: number;
+  /** Space reserved ahead of need in one step. */
+  readonly reserveBytesMax: number;
+  readonly logSegmentBytes?: number;
+  readonly logCapacityBytes?: number;
+  readonly logGroupBytes?: number;
+  readonly cacheBytes?: number;
+}
+
+/** The constructors that a registry holds, per slot of the configuration. */
+export interface Factories {
+  readonly engine: (parts: StoreParts, recovery: RecoveryReport) => Store;
+  readonly index: (context: IndexContext) => Index;
+  readonly value: (context: ValueStoreContext) => Promise<ValueStore> | ValueStore;
+  readonly dramAllocator: (config: ResolvedConfig) => SlotPlan;
+  readonly ssdAllocator: (config: ResolvedConfig) => SlotPlan;
+  /** Opens the files of the store, its lock held. */
+  readonly io: (config: ResolvedConfig) => Promise<FileSet>;
+}

@@ -1,0 +1,170 @@
+import { randomBytes } from 'node:crypto';
+import type { FileSet } from '../bindings/file-set.js';
+import { CairnError } from '../common/errors.js';
+import { resolveConfig } from '../config/resolve.js';
+import { compareWithStored, toStoredJson } from '../config/stored.js';
+import type { ResolvedConfig, StoreConfig } from '../config/types.js';
+import { Log } from '../log/log.js';
+import { ManifestFile, MANIFEST_FILE } from '../log/manifest.js';
+import type { Registry } from '../registry/registry.js';
+import type { Store } from './api.js';
+import { createRegistry } from './builtins.js';
+import type { Factories, Tuning } from './factories.js';
+import { createKeyCodec } from './keys.js';
+import { Meters, type StoreParts } from './parts.js';
+import { recover, type ReplayEnd } from './recovery.js';
+
+const KIB = 1024;
+
+const TUNING: Tuning = {
+  runBytes: 256 * KIB,
+  dirtyBytesMax: 32 * KIB * KIB,
+  reserveBytesMax: 64 * KIB * KIB,
+};
+
+export interface OpenOptions {
+  /** Types of your own beside the built-in ones: see {@link createRegistry}. */
+  readonly registry?: Registry<Factories>;
+}
+
+/**
+ * Opens a store; makes it when there is none.
+ *
+ * @param pathOrConfig its directory, or a configuration that names it.
+ * @throws CairnError CAIRN_INVALID_CONFIG (every problem of the document), CAIRN_UNSUPPORTED,
+ *   CAIRN_NOT_FOUND, CAIRN_EXISTS, CAIRN_LOCKED, CAIRN_INCOMPATIBLE, CAIRN_CORRUPTION, CAIRN_IO.
+ * @see docs/CONFIG.md
+ */
+export async function open(
+  pathOrConfig: string | StoreConfig,
+  config?: StoreConfig,
+  options: OpenOptions = {},
+): Promise<Store> {
+  const registry = options.registry ?? createRegistry();
+  const resolved = resolveConfig(pathOrConfig, config, { names: registry.allNames() });
+  checkTypes(resolved, registry);
+  const fileSet = await registry.get('io', resolved.io.type)(resolved);
+  return openWithFileSet(fileSet, resolved, registry);
+}
+
+/**
+ * Opens the store in `fileSet`, which is disposed of when the store is closed or cannot be opened.
+ * The order is that of docs/DURABILITY.md "Opening".
+ */
+export async function openWithFileSet(
+  fileSet: FileSet,
+  config: ResolvedConfig,
+  registry: Registry<Factories> = createRegistry(),
+  tuning: Tuning = TUNING,
+): Promise<Store> {
+  const opened: { close(): unknown }[] = [];
+  try {
+    return await openParts(fileSet, config, registry, tuning, opened);
+  } catch (error) {
+    // What a failed open leaves in flight must be over before its memory goes.
+    for (const part of opened.reverse()) await part.close();
+    await fileSet.dispose();
+    throw error;
+  }
+}
+
+async function openParts(
+  fileSet: FileSet,
+  asked: ResolvedConfig,
+  registry: Registry<Factories>,
+  tuning: Tuning,
+  opened: { close(): unknown }[],
+): Promise<Store> {
+  const manifest = await openManifest(fileSet, asked);
+  opened.push(manifest);
+  // What the document leaves out is as the store was made.
+  const names = registry.allNames();
+  const config = compareWithStored(asked, manifest.current.config, { names });
+  checkTypes(config, registry);
+  const { storeId, hashKey } = manifest.current;
+  const index = registry.get('index', config.index.type)({ config, fileSet, hashKey });
+  opened.push(index);
+  const slots = allocatorPlan(config, registry);
+  const context = { config, fileSet, storeId, tuning, slots };
+  const values = await registry.get('value', config.value.type)(context);
+  opened.push(values);
+  const keys = createKeyCodec(config.key.type, hashKey);
+  const meters = new Meters();
+  const parts = { path: config.path, config, fileSet, keys, index, values, manifest, meters };
+
+  let log: Log | undefined;
+  const report = await recover(parts, async (apply): Promise<ReplayEnd> => {
+    const current = manifest.current;
+    log = await Log.recover(
+      fileSet,
+      {
+        storeId,
+        firstSegmentId: current.firstSegmentId,
+        startSequence: current.checkpoint?.startSequence ?? 0,
+        durableSequence: current.durableSequence,
+        segmentBytes: tuning.logSegmentBytes ?? config.log.segmentBytes,
+        capacityBytes: tuning.logCapacityBytes ?? config.log.capacityBytes,
+        ...(tuning.logGroupBytes === undefined ? {} : { maxGroupBytes: tuning.logGroupBytes }),
+        readOnly: config.readOnly,
+      },
+      apply,
+    );
+    opened.push(log);
+    return log.recovered;
+  });
+  const all: StoreParts = { ...parts, log: log as unknown as Log };
+  if (!config.readOnly && manifest.current.clean) {
+    // From the first write on, a crash needs the log again.
+    await manifest.commit({ clean: false });
+  }
+  return registry.get('engine', config.engineType)(all, report);
+}
+
+/** Every name of the configuration has a factory, before anything is made on disk. */
+function checkTypes(config: ResolvedConfig, registry: Registry<Factories>): void {
+  registry.get('engine', config.engineType);
+  registry.get('index', config.index.type);
+  registry.get('value', config.value.type);
+  allocatorPlan(config, registry);
+  registry.get('io', config.io.type);
+}
+
+function allocatorPlan(
+  config: ResolvedConfig,
+  registry: Registry<Factories>,
+): { sizeClasses: readonly number[] | undefined; capacityBytes: number } {
+  const { ssdAllocator, dramAllocator } = config.value;
+  if (ssdAllocator !== undefined) {
+    return registry.get('ssdAllocator', ssdAllocator.type)(config);
+  }
+  if (dramAllocator !== undefined) {
+    return registry.get('dramAllocator', dramAllocator.type)(config);
+  }
+  return { sizeClasses: undefined, capacityBytes: 0 };
+}
+
+async function openManifest(fileSet: FileSet, config: ResolvedConfig): Promise<ManifestFile> {
+  const names = fileSet.list();
+  if (!names.includes(MANIFEST_FILE)) {
+    if (!config.createIfMissing || config.readOnly) {
+      throw new CairnError('CAIRN_NOT_FOUND', `there is no store at ${config.path}`, {
+        operation: 'open',
+        file: config.path,
+      });
+    }
+    return ManifestFile.create(fileSet, {
+      storeId: randomBytes(16),
+      hashKey: randomBytes(16),
+      config: toStoredJson(config),
+    });
+  }
+  if (config.errorIfExists) {
+    throw new CairnError('CAIRN_EXISTS', `there is a store at ${config.path} already`, {
+      operation: 'open',
+      file: config.path,
+    });
+  }
+  // What a dead process left in flight is made durable before it is believed.
+  await fileSet.syncAll();
+  return ManifestFile.open(fileSet, { readOnly: config.readOnly });
+}

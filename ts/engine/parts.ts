@@ -1,0 +1,35 @@
+import type { FileSet } from '../bindings/file-set.js';
+import type { ResolvedConfig } from '../config/types.js';
+import type { Index } from '../index/index.js';
+import type { Log } from '../log/log.js';
+import type { ManifestFile } from '../log/manifest.js';
+import type { ValueStore } from '../value-store/value-store.js';
+import type { KeyCodec } from './keys.js';
+import { LatencyHistogram } from './latency.js';
+
+/** What a store is made of; the engine orders the steps between them. */
+export interface StoreParts {
+  readonly path: string;
+  readonly config: ResolvedConfig;
+  readonly fileSet: FileSet;
+  readonly keys: KeyCodec;
+  readonly index: Index;
+  readonly values: ValueStore;
+  readonly log: Log;
+  readonly manifest: ManifestFile;
+  readonly meters: Meters;
+}
+
+/** Counts since open; see StoreStats. */
+export class Meters {
+  gets = 0;
+  hits = 0;
+  puts = 0;
+  deletes = 0;
+  batches = 0;
+  bytesRead = 0;
+  bytesWritten = 0;
+  readonly get = new LatencyHistogram();
+  readonly put = new LatencyHistogram();
+  readonly delete = new LatencyHistogram();
+}

@@ -1,0 +1,146 @@
+import { CairnError } from '../common/errors.js';
+import { PENDING } from '../value-store/value-store.js';
+import { readWindowed, type WantedRecords } from '../value-store/windowed-reads.js';
+import type { GatherResult, Key } from './api.js';
+import type { StoreParts } from './parts.js';
+
+const MISS: Promise<undefined> = Promise.resolve(undefined);
+
+/**
+ * Gets. A key that is absent, or a value that is in memory, is answered within the call; only a
+ * value on the device takes a turn.
+ */
+export class ReadPath {
+  readonly #parts: StoreParts;
+
+  constructor(parts: StoreParts) {
+    this.#parts = parts;
+  }
+
+  get(key: Key): Promise<Buffer | undefined> {
+    const { keys, index, values, meters } = this.#parts;
+    const started = meters.get.start();
+    meters.gets++;
+    keys.encode(key);
+    const handle = index.get(keys.hash);
+    if (handle === 0) {
+      meters.get.stop(started);
+      return MISS;
+    }
+    const read = values.read(handle, keys.bytes, keys.length);
+    return read.then((value) => {
+      meters.get.stop(started);
+      return this.#count(value);
+    });
+  }
+
+  getSync(key: Key): Buffer | undefined {
+    const { keys, index, values, meters } = this.#parts;
+    const started = meters.get.start();
+    meters.gets++;
+    keys.encode(key);
+    const handle = index.get(keys.hash);
+    let value: Buffer | undefined;
+    if (handle !== 0) {
+      const now = values.readNow(handle, keys.bytes, keys.length);
+      value = now === PENDING ? values.readSync(handle, keys.bytes, keys.length) : now;
+    }
+    meters.get.stop(started);
+    return this.#count(value);
+  }
+
+  has(key: Key): boolean {
+    const { keys, index } = this.#parts;
+    keys.encode(key);
+    return index.get(keys.hash) !== 0;
+  }
+
+  async batchGet(wanted: readonly Key[] | BigUint64Array): Promise<(Buffer | undefined)[]> {
+    const records = this.#look(wanted);
+    const found = new Array<Buffer | undefined>(records.handles.length).fill(undefined);
+    const unpin = this.#parts.values.pin();
+    try {
+      await readWindowed(this.#parts.values, records, (at, value) => {
+        found[at] = this.#count(value);
+      });
+    } finally {
+      unpin();
+    }
+    this.#parts.meters.gets += found.length;
+    return found;
+  }
+
+  async gather(keys: BigUint64Array, rows: Uint8Array, rowBytes: number): Promise<GatherResult> {
+    const { index, values, meters } = this.#parts;
+    const handles = new Float64Array(keys.length);
+    meters.gets += keys.length;
+    meters.hits += index.batchGet(keys, handles);
+    const absent = new Uint32Array(keys.length);
+    const unpin = values.pin();
+    try {
+      const answer = values.gather(handles, keys, rows, rowBytes, absent);
+      const missing = typeof answer === 'number' ? answer : await answer;
+      meters.bytesRead += (keys.length - missing) * rowBytes;
+      return { missing, missingIndexes: absent.slice(0, missing) };
+    } finally {
+      unpin();
+    }
+  }
+
+  /** Handles and copied keys, all looked up at one moment. */
+  #look(wanted: readonly Key[] | BigUint64Array): WantedRecords {
+    const { keys, index } = this.#parts;
+    const handles = new Float64Array(wanted.length);
+    const offsets = new Uint32Array(wanted.length + 1);
+    let bytes = Buffer.allocUnsafe(Math.max(64, wanted.length * 16));
+    for (let at = 0; at < wanted.length; at++) {
+      keys.encode(wanted[at] as Key);
+      handles[at] = index.get(keys.hash);
+      const begin = offsets[at] as number;
+      if (begin + keys.length > bytes.length) {
+        const larger = Buffer.allocUnsafe((begin + keys.length) * 2);
+        bytes.copy(larger, 0, 0, begin);
+        bytes = larger;
+      }
+      bytes.set(
+        keys.bytes.length === keys.length ? keys.bytes : keys.bytes.subarray(0, keys.length),
+        begin,
+      );
+      offsets[at + 1] = begin + keys.length;
+    }
+    return { handles, keys: bytes, offsets };
+  }
+
+  #count(value: Buffer | undefined): Buffer | undefined {
+    if (value !== undefined) {
+      this.#parts.meters.hits++;
+      this.#parts.meters.bytesRead += value.length;
+    }
+    return value;
+  }
+}
+
+/** Checks the arguments of batchGetInto; the rows as bytes. @throws CairnError. */
+export function checkRows(
+  keyType: 'bytes' | 'u64',
+  keys: BigUint64Array,
+  rows: Uint8Array | Float32Array,
+  rowBytes: number,
+): Uint8Array {
+  const refuse = (message: string): never => {
+    throw new CairnError('CAIRN_INVALID_ARGUMENT', message);
+  };
+  if (keyType !== 'u64') refuse("rows need a store with key: { type: 'u64' }");
+  if (!(keys instanceof BigUint64Array)) refuse('keys is a BigUint64Array');
+  if (!(rows instanceof Uint8Array) && !(rows instanceof Float32Array)) {
+    refuse('rows is a Uint8Array or a Float32Array');
+  }
+  if (!Number.isSafeInteger(rowBytes) || rowBytes < 1) refuse('rowBytes is a positive integer');
+  if (keys.length * rowBytes > rows.byteLength) {
+    refuse(
+      `rows has ${rows.byteLength} bytes; ${keys.length} rows of ${rowBytes} bytes take ` +
+        `${keys.length * rowBytes}`,
+    );
+  }
+  return new Uint8Array(rows.buffer, rows.byteOffset, rows.byteLength);
+}
