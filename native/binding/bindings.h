@@ -21,6 +21,7 @@ struct AddonData {
 void RegisterHashTable(Napi::Env env, Napi::Object exports);
 void RegisterIo(Napi::Env env, Napi::Object exports);
 void RegisterLog(Napi::Env env, Napi::Object exports);
+void RegisterMemorySlots(Napi::Env env, Napi::Object exports);
 void RegisterSim(Napi::Env env, Napi::Object exports);
 void RegisterSlotFile(Napi::Env env, Napi::Object exports);
 void RegisterStatus(Napi::Env env, Napi::Object exports);
