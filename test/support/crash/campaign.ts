@@ -1,0 +1,154 @@
+import { choicesAt, checkState, formatState } from './enumerator.js';
+import type { CrashState } from './enumerator.js';
+import { SeededRandom } from './random.js';
+import { record } from './recording.js';
+import type { Recording } from './recording.js';
+import {
+  countEnumerated,
+  describeWorkload,
+  enumeratedWorkload,
+  randomWorkload,
+} from './workload.js';
+import type { Workload } from './workload.js';
+
+export interface CampaignOptions {
+  readonly seed: number;
+  /** Ends after that many. */
+  readonly states: number;
+  /** States tried at one point; the rest of them is left to other seeds. Infinity: all. */
+  readonly perPoint: number;
+  /** This process takes every `workers`-th workload, beginning with `worker`. */
+  readonly worker: number;
+  readonly workers: number;
+  /** Only this one, at all points. */
+  readonly only?: Workload | undefined;
+}
+
+export interface Violation {
+  readonly workload: string;
+  readonly description: string;
+  readonly state: string;
+  readonly message: string;
+}
+
+export interface Tally {
+  states: number;
+  workloads: number;
+  readonly violations: Violation[];
+}
+
+/** Where it is, for whoever has to say what hung. */
+export interface Progress {
+  begin(token: string): void;
+  states(tally: Tally): void;
+}
+
+/** Share of the states whose recovery is crashed as well. */
+const SECOND_CRASHES = 0.15;
+const RANDOM_STATES = 24;
+const VIOLATIONS_MAX = 20;
+
+/** Runs workloads and tries their crash states until enough states were tried. */
+export async function runCampaign(options: CampaignOptions, progress: Progress): Promise<Tally> {
+  const tally: Tally = { states: 0, workloads: 0, violations: [] };
+  for (let index = options.worker; !isDone(options, tally); index += options.workers) {
+    const workload = options.only ?? workloadAt(options.seed, index);
+    progress.begin(workload.name);
+    await tryWorkload(workload, options, tally, progress);
+    tally.workloads++;
+    if (options.only !== undefined) break;
+  }
+  return tally;
+}
+
+function isDone(options: CampaignOptions, tally: Tally): boolean {
+  return tally.states >= options.states || tally.violations.length >= VIOLATIONS_MAX;
+}
+
+/** Two seeded workloads for each enumerated one, which are taken in a seeded order. */
+function workloadAt(seed: number, index: number): Workload {
+  if (index % 3 !== 0) return randomWorkload(seed * 1_000_000 + index);
+  const random = new SeededRandom(seed * 7919 + index);
+  const length = random.pick([1, 2, 2, 3, 3, 3]);
+  return enumeratedWorkload(length, random.below(countEnumerated(length)));
+}
+
+async function tryWorkload(
+  workload: Workload,
+  options: CampaignOptions,
+  tally: Tally,
+  progress: Progress,
+): Promise<void> {
+  const recording = await recordOrReport(workload, tally);
+  if (recording === undefined) return;
+  const random = new SeededRandom(options.seed ^ workload.seed);
+  for (let point = 0; point <= recording.disk.eventCount; point++) {
+    const all = choicesAt(recording.disk, point, random, RANDOM_STATES);
+    for (const choice of sample(all, options.perPoint, random)) {
+      if (isDone(options, tally)) break;
+      await tryState(recording, { point, choice }, random, tally, progress);
+    }
+  }
+  recording.disk.release();
+}
+
+async function recordOrReport(workload: Workload, tally: Tally): Promise<Recording | undefined> {
+  try {
+    const recording = await record(workload);
+    const [hazard] = recording.disk.hazards();
+    if (hazard === undefined) return recording;
+    report(workload, 'run', hazard, tally);
+    return recording;
+  } catch (error) {
+    const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    report(workload, 'run', `without any crash: ${message}`, tally);
+    return undefined;
+  }
+}
+
+async function tryState(
+  recording: Recording,
+  state: CrashState,
+  random: SeededRandom,
+  tally: Tally,
+  progress: Progress,
+): Promise<void> {
+  const { violation, recovered } = await checkState(recording, state);
+  tally.states++;
+  if (violation !== undefined) report(recording.workload, formatState(state), violation, tally);
+  if (recovered === undefined) return;
+  if (random.chance(SECOND_CRASHES)) {
+    const point = random.below(recovered.closed + 1);
+    const choices = choicesAt(recovered.disk, point, random, 4);
+    for (const choice of sample(choices, 1, random)) {
+      const twice: CrashState = { ...state, second: { point, choice } };
+      const verdict = await checkState(recording, twice);
+      verdict.recovered?.disk.release();
+      tally.states++;
+      if (verdict.violation === undefined) continue;
+      report(recording.workload, formatState(twice), verdict.violation, tally);
+    }
+  }
+  recovered.disk.release();
+  progress.states(tally);
+}
+
+function report(workload: Workload, state: string, message: string, tally: Tally): void {
+  const description = describeWorkload(workload);
+  tally.violations.push({ workload: workload.name, description, state, message });
+}
+
+/** At most `count` of them, evenly chosen (reservoir sampling); the order stays. */
+function sample<T>(items: Iterable<T>, count: number, random: SeededRandom): T[] {
+  const kept: { readonly at: number; readonly item: T }[] = [];
+  let at = 0;
+  for (const item of items) {
+    if (kept.length < count) kept.push({ at, item });
+    else {
+      const place = random.below(at + 1);
+      if (place < count) kept[place] = { at, item };
+    }
+    at++;
+  }
+  return kept.sort((left, right) => left.at - right.at).map((entry) => entry.item);
+}

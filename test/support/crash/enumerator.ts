@@ -1,0 +1,194 @@
+import type { CrashChoice, SimDisk } from '../../../ts/bindings/addon.js';
+import type { Store } from '../../../ts/engine/api.js';
+import type { Contents } from './oracle.js';
+import type { SeededRandom } from './random.js';
+import type { Recording } from './recording.js';
+import { differenceOf, openOn, readAll, storeKey } from './store.js';
+
+/** One crash, or one and another during the recovery from it. */
+export interface CrashState {
+  readonly point: number;
+  readonly choice: CrashChoice;
+  readonly second?: { readonly point: number; readonly choice: CrashChoice };
+}
+
+/** Up to so many free bits every combination is tried. */
+const EXHAUSTIVE_BITS = 12;
+const SECTOR_BYTES = 512;
+const PAGE_BYTES = 4096;
+
+/**
+ * The states tried at a point: all of them when there are at most 2^12, else all prefixes, all but
+ * one and one alone by 4 KiB, then `randomCount` seeded ones; and always what a killed process
+ * leaves behind.
+ */
+export function* choicesAt(
+  disk: SimDisk,
+  point: number,
+  random: SeededRandom,
+  randomCount: number,
+): Generator<CrashChoice> {
+  const sectors = disk.freeBits(point, SECTOR_BYTES);
+  yield { kind: 'all' };
+  if (sectors === 0) return;
+  yield { kind: 'kill', seed: random.next(), sectorBytes: SECTOR_BYTES };
+  if (sectors <= EXHAUSTIVE_BITS) {
+    for (let mask = 0; mask < 2 ** sectors - 1; mask++) {
+      yield { kind: 'mask', mask, sectorBytes: SECTOR_BYTES };
+    }
+    return;
+  }
+  const pages = disk.freeBits(point, PAGE_BYTES);
+  for (let n = 0; n < pages; n++) yield { kind: 'prefix', n, sectorBytes: PAGE_BYTES };
+  for (let n = 0; n < pages; n++) yield { kind: 'dropOne', n, sectorBytes: PAGE_BYTES };
+  for (let n = 0; n < pages; n++) yield { kind: 'keepOne', n, sectorBytes: PAGE_BYTES };
+  for (let at = 0; at < randomCount; at++) {
+    const sectorBytes = at % 2 === 0 ? SECTOR_BYTES : PAGE_BYTES;
+    yield { kind: 'random', seed: random.next(), sectorBytes };
+  }
+}
+
+/** `all` and `kill` keep what completed: there `process` acknowledgements count. */
+export function isProcessOnly(choice: CrashChoice | undefined): boolean {
+  return choice === undefined || choice.kind === 'all' || choice.kind === 'kill';
+}
+
+/** What recovering from a crash did to the disk, for a second crash in the midst of it. */
+export interface Recovered {
+  readonly disk: SimDisk;
+  /** Events until the store was open; what it shows from then on must stay. */
+  readonly opened: number;
+  /** Events until the write that follows was acknowledged, and until the store was closed. */
+  readonly extended: number;
+  readonly closed: number;
+  readonly contents: Contents;
+}
+
+export interface Verdict {
+  /** What is wrong. */
+  readonly violation: string | undefined;
+  /** Its disk belongs to the caller, who releases it. */
+  readonly recovered: Recovered | undefined;
+}
+
+/** Written after every recovery; no workload uses it. */
+const EXTRA_KEY = 'k999983';
+const EXTRA_VALUE = Buffer.from('written after the crash');
+
+/**
+ * Opens the store from the state, reads all of it, compares it with the oracle, writes once more,
+ * closes, opens again and compares with what was read before.
+ */
+export async function checkState(recording: Recording, state: CrashState): Promise<Verdict> {
+  const { oracle } = recording;
+  const processOnly = isProcessOnly(state.choice) && isProcessOnly(state.second?.choice);
+  let disk = recording.disk.crash(state.point, state.choice);
+  try {
+    let before: Recovered | undefined;
+    if (state.second !== undefined) {
+      before = await recoverOnce(recording, disk, () => undefined);
+      const again = disk.crash(state.second.point, state.second.choice);
+      disk.release();
+      disk = again;
+    }
+    const recovered = await recoverOnce(recording, disk, (contents) => {
+      const rest = withoutExtra(contents);
+      const wrong = oracle.check(rest, state.point, processOnly);
+      if (wrong !== undefined) throw new Error(wrong);
+      if (before !== undefined) checkSecond(before, contents, state.second?.point ?? 0);
+    });
+    return { violation: undefined, recovered };
+  } catch (error) {
+    disk.release();
+    return { violation: explain(error), recovered: undefined };
+  }
+}
+
+/** An open store has shown its contents, so that they may not go back in a second crash. */
+function checkSecond(before: Recovered, contents: Contents, point: number): void {
+  if (point < before.opened) return;
+  const key = differenceOf(withoutExtra(before.contents), withoutExtra(contents));
+  if (key !== undefined) throw new Error(`${key} was read before the second crash, not after`);
+  if (point >= before.extended && !contents.has(EXTRA_KEY)) {
+    throw new Error('the write acknowledged before the second crash is gone');
+  }
+}
+
+function withoutExtra(contents: Contents): Contents {
+  const rest = new Map(contents);
+  rest.delete(EXTRA_KEY);
+  return rest;
+}
+
+async function recoverOnce(
+  recording: Recording,
+  disk: SimDisk,
+  check: (contents: Contents) => void,
+): Promise<Recovered> {
+  const { workload, config, oracle } = recording;
+  const names = [...oracle.keys, EXTRA_KEY];
+  let store: Store | undefined = await openOn(disk, config);
+  try {
+    const opened = disk.eventCount;
+    const contents = await readAll(store, workload.keyType, names);
+    check(contents);
+    const key = storeKey(workload.keyType, EXTRA_KEY);
+    await store.put(key, EXTRA_VALUE, { durability: 'sync' });
+    const extended = disk.eventCount;
+    await store.close();
+    store = undefined;
+    const closed = disk.eventCount;
+    store = await openOn(disk, config);
+    const again = await readAll(store, workload.keyType, names);
+    const changed = differenceOf(new Map([...contents, [EXTRA_KEY, EXTRA_VALUE]]), again);
+    if (changed !== undefined) {
+      throw new Error(`${changed} changed after recovery, a put and a reopen`);
+    }
+    await store.close();
+    store = undefined;
+    return { disk, opened, extended, closed, contents };
+  } finally {
+    // The check already failed when this one does; its message is the one that counts.
+    await store?.close().catch(() => undefined);
+  }
+}
+
+function explain(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const code = 'code' in error ? `${String(error.code)}: ` : '';
+  const cause = error.cause instanceof Error ? ` (${explain(error.cause)})` : '';
+  return `${code}${error.message}${cause}`;
+}
+
+/** `12:mask:5:512`, two of them joined by `/` for a second crash. */
+export function formatState(state: CrashState): string {
+  const one = (point: number, choice: CrashChoice): string =>
+    [
+      point,
+      choice.kind,
+      choice.mask ?? choice.n ?? choice.seed ?? 0,
+      choice.sectorBytes ?? SECTOR_BYTES,
+    ].join(':');
+  const first = one(state.point, state.choice);
+  return state.second === undefined
+    ? first
+    : `${first}/${one(state.second.point, state.second.choice)}`;
+}
+
+const KINDS = ['all', 'none', 'mask', 'prefix', 'dropOne', 'keepOne', 'random', 'kill'] as const;
+
+export function parseState(text: string): CrashState {
+  const [first, second] = text.split('/').map((part) => {
+    const [point = '', name = '', number = '', sector = ''] = part.split(':');
+    const kind = KINDS.find((known) => known === name);
+    const n = Number(number);
+    if (kind === undefined || !/^\d+$/.test(point) || !Number.isSafeInteger(n)) {
+      throw new RangeError(`not a crash state: ${part}`);
+    }
+    const sectorBytes = sector === String(PAGE_BYTES) ? PAGE_BYTES : SECTOR_BYTES;
+    const choice: CrashChoice = { kind, n, mask: n, seed: n, sectorBytes };
+    return { point: Number(point), choice };
+  });
+  if (first === undefined) throw new RangeError('not a crash state: nothing given');
+  return second === undefined ? first : { ...first, second };
+}

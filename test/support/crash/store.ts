@@ -1,0 +1,101 @@
+import type { SimDisk } from '../../../ts/bindings/addon.js';
+import { FileSet } from '../../../ts/bindings/file-set.js';
+import { resolveConfig } from '../../../ts/config/resolve.js';
+import type { ResolvedConfig } from '../../../ts/config/types.js';
+import type { Store } from '../../../ts/engine/api.js';
+import { createRegistry } from '../../../ts/engine/builtins.js';
+import type { Tuning } from '../../../ts/engine/factories.js';
+import { openWithFileSet } from '../../../ts/engine/open.js';
+import type { Contents } from './oracle.js';
+import type { Workload } from './workload.js';
+
+type KeyType = Workload['keyType'];
+
+/** Values above ride in their slots, not in the log. */
+export const INLINE_BYTES = 2048;
+export const SEGMENT_BYTES = 32 * 1024;
+
+/**
+ * Sizes below what a configuration document accepts: a few steps rotate the log and grow the values
+ * file, and an image of the store is read in no time.
+ */
+const TUNING: Tuning = {
+  runBytes: 16 * 1024,
+  dirtyBytesMax: 128 * 1024,
+  reserveBytesMax: 64 * 1024,
+  logSegmentBytes: SEGMENT_BYTES,
+  logCapacityBytes: 8 * SEGMENT_BYTES,
+  logGroupBytes: 16 * 1024,
+  cacheBytes: 32 * 1024,
+};
+
+const registry = createRegistry();
+
+export function configOf(workload: Workload): ResolvedConfig {
+  return resolveConfig({
+    path: '/simulated',
+    key: { type: workload.keyType },
+    value: { type: workload.valueType },
+    log: { inline_value_bytes: INLINE_BYTES },
+  });
+}
+
+export async function openOn(disk: SimDisk, config: ResolvedConfig): Promise<Store> {
+  return openWithFileSet(FileSet.simulate(disk), config, registry, TUNING);
+}
+
+/** A key of the oracle as the store takes it: `k7`, or 7n in a u64 store. */
+export function storeKey(keyType: KeyType, name: string): string | bigint {
+  return keyType === 'bytes' ? name : BigInt(name.slice(1)) * 0x1_0000_0001n;
+}
+
+/**
+ * Reads everything in every way there is: a get per key, `size`, iteration, `verify`.
+ *
+ * @throws Error when they contradict each other or the store calls itself damaged.
+ */
+export async function readAll(
+  store: Store,
+  keyType: KeyType,
+  names: Iterable<string>,
+): Promise<Contents> {
+  const contents = new Map<string, Buffer>();
+  const byKey = new Map<string, string>();
+  for (const name of [...names, 'k0']) {
+    const key = storeKey(keyType, name);
+    byKey.set(String(key), name);
+    const value = await store.get(key);
+    if (value !== undefined) contents.set(name, value);
+  }
+  let entries = 0;
+  for await (const [key, value] of store.entries({ keyEncoding: 'utf8' })) {
+    const name = byKey.get(String(key)) ?? `unknown ${String(key)}`;
+    const got = contents.get(name);
+    if (got === undefined) throw new Error(`iteration gives ${name}, get does not`);
+    if (!got.equals(value)) throw new Error(`iteration and get differ in ${name}`);
+    entries++;
+  }
+  if (entries !== contents.size) {
+    throw new Error(`iteration gives ${entries} entries, get ${contents.size}`);
+  }
+  if (store.size !== contents.size) {
+    throw new Error(`size is ${store.size}, ${contents.size} keys are there`);
+  }
+  const report = await store.verify();
+  const [damage] = report.damaged;
+  if (damage !== undefined) {
+    throw new Error(`verify: ${damage.file} at ${damage.offset}: ${damage.reason}`);
+  }
+  return contents;
+}
+
+export function differenceOf(left: Contents, right: Contents): string | undefined {
+  for (const key of new Set([...left.keys(), ...right.keys()])) {
+    const before = left.get(key);
+    const after = right.get(key);
+    const same =
+      before === undefined || after === undefined ? before === after : before.equals(after);
+    if (!same) return key;
+  }
+  return undefined;
+}

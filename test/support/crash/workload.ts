@@ -1,0 +1,107 @@
+import type { DurabilityLevel } from '../../../ts/engine/api.js';
+import { SeededRandom } from './random.js';
+
+/**
+ * - `churn` overwrites and deletes until slots are free, checkpoints, and fills them again;
+ * - `rotate` writes more than a log segment holds;
+ * - `fill` writes enough small values that pages go to the values file in the background;
+ * - `grow` writes enough that the values file has to grow;
+ * - `large` writes values that do not ride in the log.
+ */
+export const STEP_KINDS = [
+  'putNew',
+  'overwriteSame',
+  'overwriteOther',
+  'delete',
+  'batch',
+  'checkpoint',
+  'rotate',
+  'fill',
+  'grow',
+  'churn',
+  'large',
+  'bulkLoad',
+  'reopen',
+] as const;
+export type StepKind = (typeof STEP_KINDS)[number];
+
+export interface Step {
+  readonly kind: StepKind;
+  readonly level: DurabilityLevel;
+  /** The next step begins before this one was acknowledged. */
+  readonly overlapped: boolean;
+}
+
+export interface Workload {
+  /** Names the workload on the command line. */
+  readonly name: string;
+  readonly seed: number;
+  readonly keyType: 'bytes' | 'u64';
+  readonly valueType: 'SSD_VALUE_STORE' | 'DRAM_VALUE_STORE';
+  /** Completions come in a seeded order. */
+  readonly reorder: boolean;
+  readonly steps: readonly Step[];
+}
+
+const LEVELS: readonly DurabilityLevel[] = ['sync', 'process', 'none'];
+
+/** How many sequences of `length` steps there are. */
+export function countEnumerated(length: number): number {
+  return STEP_KINDS.length ** length;
+}
+
+/** The index-th sequence of `length` steps, each acknowledged at `sync` before the next begins. */
+export function enumeratedWorkload(length: number, index: number): Workload {
+  const steps: Step[] = [];
+  for (let rest = index, at = 0; at < length; at++) {
+    const kind = STEP_KINDS[rest % STEP_KINDS.length] ?? 'putNew';
+    steps.push({ kind, level: 'sync', overlapped: false });
+    rest = Math.floor(rest / STEP_KINDS.length);
+  }
+  return {
+    name: `e${length}.${index}`,
+    seed: index,
+    keyType: 'bytes',
+    valueType: 'SSD_VALUE_STORE',
+    reorder: false,
+    steps,
+  };
+}
+
+/** 2 to 12 steps at mixed levels, some of them overlapping. */
+export function randomWorkload(seed: number): Workload {
+  const random = new SeededRandom(seed);
+  const count = 2 + random.below(11);
+  const overlap = random.pick([0, 0.3, 0.8]);
+  const oneLevel = random.chance(0.4) ? random.pick(LEVELS) : undefined;
+  const steps = Array.from({ length: count }, () => ({
+    kind: random.pick(STEP_KINDS),
+    level: oneLevel ?? random.pick(LEVELS),
+    overlapped: random.chance(overlap),
+  }));
+  return {
+    name: `r${seed}`,
+    seed,
+    keyType: random.chance(0.25) ? 'u64' : 'bytes',
+    valueType: random.chance(0.2) ? 'DRAM_VALUE_STORE' : 'SSD_VALUE_STORE',
+    reorder: random.chance(0.5),
+    steps,
+  };
+}
+
+/** The workload that {@link Workload.name} names. */
+export function workloadByName(name: string): Workload {
+  const random = /^r(\d+)$/.exec(name);
+  if (random !== null) return randomWorkload(Number(random[1]));
+  const enumerated = /^e(\d)\.(\d+)$/.exec(name);
+  if (enumerated === null) throw new RangeError(`no workload is called ${name}`);
+  return enumeratedWorkload(Number(enumerated[1]), Number(enumerated[2]));
+}
+
+export function describeWorkload(workload: Workload): string {
+  const steps = workload.steps.map(
+    (step) => `${step.kind}/${step.level}${step.overlapped ? '+' : ''}`,
+  );
+  const order = workload.reorder ? ', completions reordered' : '';
+  return `${workload.name} (${workload.keyType}, ${workload.valueType}${order}): ${steps.join(' ')}`;
+}
