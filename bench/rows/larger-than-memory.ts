@@ -1,0 +1,78 @@
+import { closeEngines, type BenchContext } from '../context.js';
+import { EngineProcess } from '../engine-process.js';
+import { interleave, type Contender } from '../measure.js';
+import { MemoryLimit } from '../memory-limit.js';
+import { compareWithPeers } from './compare.js';
+import { skippedRow, type RowResult } from './result.js';
+
+const GROUP = 'larger-than-memory';
+const ENTRIES = 512 * 1024;
+const VALUE_BYTES = 4064;
+const LIMIT_BYTES = 512 * 1024 * 1024;
+const DEPTH = 32;
+const NAME = `random 4 KiB get, ${DEPTH} in flight, four times larger than memory`;
+const GOAL = { kind: 'ratio', atLeast: 2.5 } as const;
+
+const skipped = (reason: string): RowResult[] => [
+  skippedRow(GROUP, NAME, 'gets/s', 'fastest peer', GOAL, reason),
+];
+
+/** cairn and the peers, each with a data set of 2 GiB in a control group of 512 MiB. */
+export async function largerThanMemory(context: BenchContext): Promise<RowResult[]> {
+  if (context.quick) return skipped('peers in larger-than-memory rows are not run in quick mode');
+  const limits: MemoryLimit[] = [];
+  const engines = new Map<string, EngineProcess>();
+  try {
+    for (const name of ['cairn', ...context.peers]) {
+      const limit = MemoryLimit.create(name, LIMIT_BYTES);
+      if (limit === null) return skipped('this user may not make a control group with a limit');
+      limits.push(limit);
+      context.say(`larger than memory: loading ${name}`);
+      const engine = new EngineProcess(name);
+      engines.set(name, engine);
+      limit.add(engine.pid);
+      await load(context, engine, name);
+    }
+    context.say('larger than memory: reading');
+    const contenders: Contender[] = [...engines].map(([name, engine]) => ({
+      name,
+      run: (round) =>
+        engine.sample({
+          stage: 'read',
+          milliseconds: round < 0 ? 500 : context.sliceMilliseconds,
+          depth: DEPTH,
+        }),
+    }));
+    const measured = await interleave({ contenders, rounds: context.rounds, warmups: 1 });
+    return compareWithPeers(measured, context.peers, {
+      group: GROUP,
+      name: NAME,
+      configuration:
+        `${ENTRIES} entries of ${VALUE_BYTES} B (2 GiB), u64 keys, each engine in a control group ` +
+        'of 512 MiB with the page cache in it; get() (lmdb: getAsync, noReadAhead); ' +
+        `${context.sliceMilliseconds} ms a turn after 500 ms of warm-up`,
+      unit: 'gets/s',
+      subject: 'cairn',
+      goal: GOAL,
+    });
+  } finally {
+    await closeEngines(engines);
+    for (const limit of limits) limit.remove();
+  }
+}
+
+async function load(context: BenchContext, engine: EngineProcess, name: string): Promise<void> {
+  const options = {
+    directory: await context.newPath(name),
+    keys: 'u64',
+    values: 'device',
+    valueBytes: VALUE_BYTES,
+    entries: ENTRIES,
+    durability: 'end',
+  } as const;
+  await engine.run({ stage: 'open', engine: name, options });
+  await engine.sample({ stage: 'load', form: 'batches', order: 'sorted' });
+  // A compaction of 2 GiB in this little memory would take minutes; loading in key order needs none.
+  await engine.run({ stage: 'settle', loaded: false });
+  await engine.sample({ stage: 'check', count: 50 });
+}
