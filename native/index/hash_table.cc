@@ -25,6 +25,33 @@ HashEntry MakeEntry(const KeyHash& hash, Handle handle) {
   return entry;
 }
 
+/// The entry of a hash, from its home on; null when absent.
+///
+/// Six in seven entries are among the first eight: those are compared without a branch, since where
+/// the search ends cannot be predicted (23 ns per key with a loop that ends early, 19 with this).
+const HashEntry* FindFrom(const HashEntry* home, const KeyHash& hash) {
+  constexpr uint32_t kUnrolled = 8;
+  const uint64_t wanted = static_cast<uint64_t>(hash.d) << 32 | hash.h;
+  uint32_t equal = 0;
+#pragma GCC unroll 8
+  for (uint32_t i = 0; i < kUnrolled; ++i) {
+    uint64_t words;
+    std::memcpy(&words, home + i, sizeof(words));
+    equal |= static_cast<uint32_t>(words == wanted) << i;
+  }
+  if (equal != 0) [[likely]] {
+    const HashEntry* entry = home + std::countr_zero(equal);
+    if (entry->x() == hash.x && !entry->empty()) [[likely]]
+      return entry;
+  }
+  // A run without gaps leads from its home to an entry, so a gap or a larger h ends the search.
+  const HashEntry* entry = home + kUnrolled - 1;
+  if (entry->empty() || entry->h > hash.h) return nullptr;
+  entry = home;
+  while (!entry->empty() && Less(*entry, hash)) ++entry;
+  return !entry->empty() && Equal(*entry, hash) ? entry : nullptr;
+}
+
 /// How many keys are hashed and prefetched before the first is probed. Wide enough to cover a
 /// miss to memory (about 100 ns) with the work of the others; 16 was 20 % slower, 64 no faster.
 constexpr size_t kGroupKeys = 32;
@@ -127,16 +154,17 @@ size_t HashTable::FindBatch(std::span<const uint64_t> keys, std::span<double> ha
       const KeyHash hash = Masked(hasher_.HashU64(keys[begin + i]));
       const HashSlot& slot = SlotOf(hash.d);
       const HashEntry* home = PlaceOf(slot) + Home(hash.h, static_cast<uint32_t>(slot.span));
-      // At 0.87 full an entry is on average four behind its home: the second line as well.
+      // The eight entries that are compared lie on two or three lines. Without the third: 21 ns
+      // per key and not 19 at 1 M keys, 46 and not 28 at 10 M.
       __builtin_prefetch(home);
       __builtin_prefetch(home + 4);
+      __builtin_prefetch(home + 7);
       hashes[i] = hash;
       homes[i] = home;
     }
     for (size_t i = 0; i < count; ++i) {
-      const HashEntry* entry = homes[i];
-      while (!entry->empty() && Less(*entry, hashes[i])) ++entry;
-      const bool hit = !entry->empty() && Equal(*entry, hashes[i]);
+      const HashEntry* entry = FindFrom(homes[i], hashes[i]);
+      const bool hit = entry != nullptr;
       handles[begin + i] = hit ? static_cast<double>(entry->handle()) : 0;
       hits += hit;
     }

@@ -158,8 +158,7 @@ class HashTable {
     return directory_[(d & placement_mask_) >> control_->shift];
   }
   HashEntry* PlaceOf(const HashSlot& slot) const {
-    return reinterpret_cast<HashEntry*>(regions_[static_cast<size_t>(slot.region)]->data()) +
-           slot.base / 4;
+    return places_[static_cast<size_t>(slot.region)] + slot.base / 4;
   }
   uint32_t Home(uint32_t h, uint32_t span) const {
     return (((h & placement_mask_) >> 14) * span) >> 18;
@@ -197,6 +196,7 @@ class HashTable {
   HashSlot* directory_;
   HashSegment* segments_;
   std::vector<std::shared_ptr<MappedMemory>> regions_;
+  std::vector<HashEntry*> places_;  // where each region begins
 };
 
 /// The smallest step of capacity that holds count entries with a little room to spare.

@@ -94,6 +94,7 @@ Result<HashSlot> HashTable::AddSegment(uint32_t segment_depth) {
   if (segment / kSegmentsPerRegion == regions_.size()) {
     auto region = MappedMemory::Map(kHashRegionBytes);
     if (region == nullptr) return Status(StatusCode::kNoSpace, "map an index region");
+    places_.push_back(reinterpret_cast<HashEntry*>(region->data()));
     regions_.push_back(std::move(region));
     control_->regions += 1;
   }
@@ -168,8 +169,10 @@ void HashTable::Compact(const HashSlot& slot) {
   const auto count = static_cast<uint32_t>(segment.count);
   uint32_t to = 0;
   uint32_t from = 0;
+  // No branch on what cannot be predicted: a gap is copied too, and overwritten by the next entry.
   for (; to < count; ++from) {
-    if (!place[from].empty()) place[to++] = place[from];
+    place[to] = place[from];
+    to += !place[from].empty();
   }
   CAIRN_ASSERT(from <= kHashSegmentEntriesMax);
   std::memset(place + to, 0, (from - to) * sizeof(HashEntry));
