@@ -26,8 +26,8 @@ function mix(value: number, roundKey: number): number {
 
 /**
  * Hashes keys with the store's hash key, so that nobody who does not know it can choose keys that
- * collide. The same function as native/index/key_hash.h, with no allocation per key: 38 ns for 16 B
- * and 8 ns for a u64 where a call into the addon alone costs 20.
+ * collide. The same function as native/index/key_hash.h, with no allocation per key: 19 ns for 16 B
+ * and 11 ns for a u64 where a call into the addon alone costs 20.
  */
 export class KeyHasher {
   /** The result of the last hash: d, h, t, x. */
