@@ -52,13 +52,12 @@ function installSystemPackages() {
 function installNodeModules() {
   const installed = inRoot('node_modules', '.cairn-installed');
   const lock = inRoot('package-lock.json');
-  const wanted = Math.max(modified(lock), modified(inRoot('package.json')));
   // npm keeps its own record of what it installed; ours is newer only after a run of this script.
   const done = Math.max(
     modified(installed),
     modified(inRoot('node_modules', '.package-lock.json')),
   );
-  if (done >= wanted) return;
+  if (done > 0 && done >= modified(lock)) return;
   console.log('setup: installing the npm packages');
   // Without scripts: the addon is built below, and the other packages bring theirs prebuilt.
   const command = existsSync(lock) ? 'ci' : 'install';
