@@ -121,7 +121,8 @@ export class BenchContext {
   /** Removes all that was made; safe to call from a signal handler. */
   cleanUp(): void {
     stopEngineProcesses();
-    rmSync(this.directory, { recursive: true, force: true });
+    // A killed process may still be making a file: what is not empty yet is tried again.
+    rmSync(this.directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
   }
 }
 

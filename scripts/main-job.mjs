@@ -17,15 +17,16 @@ const POLL_MS = 2;
 
 const CLI = inRoot('dist', 'esm', 'cli', 'main.js');
 const started = performance.now();
-const children = new Set();
+const children = new Map();
 
 mkdirSync(inRoot('build'), { recursive: true });
 const work = mkdtempSync(inRoot('build', 'main-job-'));
 const storePath = join(work, 'store');
 
 function cleanUp() {
-  for (const child of children) child.kill('SIGKILL');
-  rmSync(work, { recursive: true, force: true });
+  // The benchmark has data of its own to remove; an import has not.
+  for (const [child, signal] of children) child.kill(signal);
+  rmSync(work, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
 }
 for (const [signal, code] of [
   ['SIGINT', 130],
@@ -87,7 +88,7 @@ function cairn(args, { onStart = () => undefined } = {}) {
     cwd: root,
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  children.add(child);
+  children.set(child, 'SIGKILL');
   const printed = [];
   child.stdout.on('data', (chunk) => printed.push(chunk));
   onStart(child);
@@ -167,7 +168,7 @@ async function bench() {
   // `cairn bench` from the sources: the benchmark and its peers are no part of the package.
   const args = ['--import', 'tsx', 'ts/cli/main.ts', 'bench', '--quick', '--report', REPORT];
   const child = spawn(process.execPath, args, { cwd: root, stdio: 'inherit' });
-  children.add(child);
+  children.set(child, 'SIGTERM');
   const [code] = await once(child, 'close');
   children.delete(child);
   if (code !== 0) throw new Error(`the benchmark failed with ${code}`);

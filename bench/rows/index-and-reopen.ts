@@ -30,8 +30,9 @@ function optionsOf(directory: string, entries: number): OpenOptions {
 
 /** So that reopening reads the device; needs no privilege, unlike dropping all caches. */
 async function forgetCachedPages(directory: string): Promise<void> {
-  for (const name of await readdir(directory)) {
-    await run('dd', [`if=${join(directory, name)}`, 'iflag=nocache', 'count=0', 'status=none']);
+  for (const child of await readdir(directory, { withFileTypes: true })) {
+    if (!child.isFile()) continue;
+    await run('dd', [`if=${join(directory, child.name)}`, 'iflag=nocache', 'count=0', 'status=none']);
   }
 }
 
