@@ -1,5 +1,6 @@
 #include "value/slot_reader.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <string>
 #include <vector>
@@ -99,7 +100,10 @@ void SlotReader::Start(Handle handle, std::span<const std::byte> key, int64_t to
   const uint64_t offset = HandleOffset(handle);
   const SizeClass& shape = allocator_.classes()[HandleClass(handle)];
   if (shape.cell_bytes != kPageBytes) {
-    StartBuffer(std::move(request), offset, shape.slot_bytes);
+    // The last record of the file may end before its slot does.
+    const uint64_t end = place_.files->SizeOf(place_.file);
+    const uint64_t there = end > offset ? AlignDown(end - offset, kPageBytes) : 0;
+    StartBuffer(std::move(request), offset, std::min<uint64_t>(shape.slot_bytes, there));
     return;
   }
   const uint64_t page = offset / kPageBytes;
@@ -152,6 +156,10 @@ void SlotReader::OnPage(PageRead* finished, int64_t result) {
 }
 
 void SlotReader::StartBuffer(std::unique_ptr<Request> request, uint64_t offset, size_t bytes) {
+  if (bytes == 0) {
+    Finish(*request, -EBADMSG);
+    return;
+  }
   AlignedBuffer buffer = AlignedBuffer::Allocate(bytes, false);
   if (buffer.empty()) {
     Finish(*request, -ENOMEM);
@@ -200,7 +208,8 @@ AlignedBuffer SlotReader::Take(int64_t id, size_t* begin, size_t* record_bytes) 
 void SlotReader::Finish(const Request& request, int64_t result) {
   tickets_.erase(request.ticket);
   --in_flight_;
-  sink_->Post(request.token, result);
+  // A record behind the end of the file is as lost as one that does not check.
+  sink_->Post(request.token, result == -ENODATA ? -EBADMSG : result);
 }
 
 void SlotReader::ReleaseConsumed() {

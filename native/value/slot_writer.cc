@@ -77,7 +77,9 @@ Result<Handle> SlotWriter::Place(Lane lane, std::span<const std::byte> key,
   if (run == nullptr) {
     if (dirty_bytes_ >= options_.dirty_bytes_max) {
       const bool full = out_of_space_;
-      WriteQueued();
+      // Open runs of many classes may be all there is: someone has to make room.
+      if (writing_ == 0 && queue_.empty()) Seal();
+      else WriteQueued();
       return full ? Status(StatusCode::kNoSpace, "write", {}, 0, ENOSPC)
                   : Status(StatusCode::kRetry, "place");
     }

@@ -1,0 +1,315 @@
+// Slots on a simulated disk: placing, writing back, reading, retiring, replaying.
+
+#include <cerrno>
+#include <map>
+#include <memory>
+#include <random>
+#include <string>
+
+#include "alloc/size_classes.h"
+#include "alloc/slab_allocator.h"
+#include "cache/page_cache.h"
+#include "cache/slot_record.h"
+#include "harness.h"
+#include "io/sim_disk.h"
+#include "io/sim_file_set.h"
+#include "value/retire_queue.h"
+#include "value/slot_reader.h"
+#include "value/slot_writer.h"
+
+using namespace cairn;
+
+namespace {
+
+std::span<const std::byte> Bytes(const std::string& text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
+
+struct OpenDone final : Completion {
+  int64_t result = -1;
+  void Run(int64_t value) override { result = value; }
+};
+
+constexpr int64_t kReadToken = 7;
+constexpr int64_t kLargeToken = 8;
+
+/// The parts that a NativeSlotFile holds, over one simulated disk.
+struct Slots {
+  explicit Slots(std::shared_ptr<SimDisk> simulated, uint64_t capacity_bytes = 0,
+                 size_t cache_pages = 64)
+      : disk(std::move(simulated)),
+        files(disk),
+        arena(AlignedBuffer::Allocate(cache_pages * kPageBytes, true)),
+        allocator(SlabAllocator::Options{.classes = DefaultDiskClasses(),
+                                         .capacity_bytes = capacity_bytes}),
+        cache(arena.span()) {
+    OpenDone done;
+    files.Open("values", OpenMode::kOpenOrCreate, &done);
+    while (files.Drain() > 0) {
+    }
+    place = SlotPlace{&files, static_cast<FileId>(done.result), 1, 2};
+    SlotWriter::Options options;
+    options.run_bytes = 16 * 1024;
+    options.dirty_bytes_max = 64 * 1024;
+    options.reserve_bytes_max = 1 << 20;
+    options.capacity_bytes = capacity_bytes;
+    writer = std::make_unique<SlotWriter>(place, allocator, cache, &sink, options);
+    reader = std::make_unique<SlotReader>(place, allocator, *writer, cache, &sink, &consumed);
+    retired = std::make_unique<RetireQueue>(allocator, *reader);
+  }
+
+  void Settle() {
+    while (files.in_flight() > 0) files.Drain();
+  }
+
+  /// Places, waiting for space to be reserved as the engine does.
+  Handle Place(const std::string& key, const std::string& value, uint64_t sequence = 1) {
+    for (int attempt = 0; attempt < 100; ++attempt) {
+      Result<Handle> handle =
+          writer->Place(SlotWriter::Lane::kInline, Bytes(key), Bytes(value), sequence);
+      if (handle.ok()) return handle.value();
+      if (handle.status().code() != StatusCode::kRetry) return kNoHandle;
+      Settle();
+    }
+    return kNoHandle;
+  }
+
+  /// The value at the handle, "<other>" or "<damaged>".
+  std::string Read(Handle handle, const std::string& key) {
+    const SlotReader::Hit hit = reader->Find(handle, Bytes(key));
+    if (hit.outcome == SlotReader::Outcome::kFound) return Value(hit.record);
+    if (hit.outcome == SlotReader::Outcome::kInArena) {
+      return Value(arena.span().subspan(hit.arena_offset));
+    }
+    if (hit.outcome == SlotReader::Outcome::kOtherKey) return "<other>";
+    if (hit.outcome == SlotReader::Outcome::kDamaged) return "<damaged>";
+    std::vector<double> pairs(4096);
+    sink.Take(pairs);
+    reader->Start(handle, Bytes(key), kReadToken);
+    Settle();
+    const size_t count = sink.Take(pairs);
+    for (size_t i = 0; i < count; ++i) {
+      if (pairs[2 * i] != kReadToken) continue;
+      const auto result = static_cast<int64_t>(pairs[2 * i + 1]);
+      if (result == -ENOKEY) return "<other>";
+      if (result == -EBADMSG) return "<damaged>";
+      if (result < 0) return "<errno " + std::to_string(-result) + ">";
+      if (result >= SlotReader::kTakeBase) {
+        size_t begin = 0;
+        size_t bytes = 0;
+        const AlignedBuffer taken = reader->Take(result, &begin, &bytes);
+        return Value(taken.span().subspan(begin, bytes));
+      }
+      const std::string value = Value(arena.span().subspan(static_cast<size_t>(result)));
+      consumed += 1;
+      return value;
+    }
+    return "<nothing posted>";
+  }
+
+  static std::string Value(std::span<const std::byte> record) {
+    RecordHeader header;
+    std::memcpy(&header, record.data(), sizeof(header));
+    const auto value = record.subspan(sizeof(header) + header.key_size(), header.value_size);
+    return std::string(reinterpret_cast<const char*>(value.data()), value.size());
+  }
+
+  std::shared_ptr<SimDisk> disk;
+  SimFileSet files;
+  AlignedBuffer arena;
+  SlabAllocator allocator;
+  PageCache cache;
+  CompletionSink sink;
+  double consumed = 0;
+  SlotPlace place;
+  std::unique_ptr<SlotWriter> writer;
+  std::unique_ptr<SlotReader> reader;
+  std::unique_ptr<RetireQueue> retired;
+};
+
+std::shared_ptr<SimDisk> NewDisk() { return std::make_shared<SimDisk>(SimOptions{}); }
+
+}  // namespace
+
+TEST(a_record_is_read_before_and_after_it_is_written) {
+  Slots slots(NewDisk());
+  const Handle handle = slots.Place("key", "value");
+  EXPECT(handle != kNoHandle);
+  EXPECT_EQ(slots.Read(handle, "key"), "value");
+  EXPECT_EQ(slots.reader->device_reads(), 0u);
+  slots.writer->Seal();
+  slots.Settle();
+  EXPECT(slots.writer->idle());
+  EXPECT_EQ(slots.Read(handle, "key"), "value");
+  EXPECT_EQ(slots.reader->device_reads(), 1u);
+  EXPECT_EQ(slots.Read(handle, "key"), "value");
+  EXPECT_EQ(slots.reader->device_reads(), 1u);  // the page is cached
+}
+
+TEST(a_record_of_another_key_is_not_returned) {
+  Slots slots(NewDisk());
+  const Handle handle = slots.Place("key", "value");
+  EXPECT_EQ(slots.Read(handle, "kez"), "<other>");
+  slots.writer->Seal();
+  slots.Settle();
+  EXPECT_EQ(slots.Read(handle, "kez"), "<other>");
+}
+
+TEST(values_of_every_size_come_back) {
+  Slots slots(NewDisk());
+  std::map<std::string, std::pair<Handle, std::string>> placed;
+  for (const size_t size : {0, 1, 39, 40, 100, 1000, 4000, 4068, 4069, 4096, 9000, 70000}) {
+    const std::string key = "k" + std::to_string(size);
+    const std::string value(size, static_cast<char>('a' + size % 26));
+    placed[key] = {slots.Place(key, value), value};
+  }
+  for (int pass = 0; pass < 2; ++pass) {
+    for (const auto& [key, entry] : placed) {
+      EXPECT(slots.Read(entry.first, key) == entry.second);
+    }
+    slots.writer->Seal();
+    slots.Settle();
+  }
+}
+
+TEST(a_large_record_is_written_at_once) {
+  Slots slots(NewDisk());
+  const std::string value(3 << 20, 'x');
+  Result<Handle> handle = slots.writer->PlaceLarge(Bytes("big"), Bytes(value), 1, kLargeToken);
+  EXPECT(handle.ok());
+  slots.Settle();
+  const std::string read = slots.Read(handle.value(), "big");
+  EXPECT_EQ(read.size(), value.size());
+  EXPECT(read == value);
+}
+
+TEST(records_that_share_a_page_are_fetched_by_one_read) {
+  Slots slots(NewDisk());
+  const Handle one = slots.Place("one", std::string(100, '1'));
+  const Handle two = slots.Place("two", std::string(100, '2'));
+  slots.writer->Seal();
+  slots.Settle();
+  slots.reader->Start(one, Bytes("one"), kReadToken);
+  slots.reader->Start(two, Bytes("two"), kReadToken + 1);
+  slots.Settle();
+  EXPECT_EQ(slots.reader->device_reads(), 1u);
+  EXPECT_EQ(slots.sink.pending() >= 2, true);
+}
+
+TEST(reads_beyond_the_frames_of_the_cache_use_memory_of_their_own) {
+  Slots slots(NewDisk(), 0, /*cache_pages=*/8);
+  std::vector<Handle> handles;
+  for (int i = 0; i < 40; ++i) handles.push_back(slots.Place(std::to_string(i), std::string(3000, 'v')));
+  slots.writer->Seal();
+  slots.Settle();
+  for (int i = 0; i < 40; ++i) slots.reader->Start(handles[i], Bytes(std::to_string(i)), 100 + i);
+  slots.Settle();
+  std::vector<double> pairs(4096);
+  const size_t count = slots.sink.Take(pairs);
+  int answered = 0;
+  for (size_t i = 0; i < count; ++i) answered += pairs[2 * i] >= 100 && pairs[2 * i + 1] >= 0;
+  EXPECT_EQ(answered, 40);
+}
+
+TEST(a_flipped_bit_is_damage_and_the_neighbour_is_served) {
+  Slots slots(NewDisk());
+  const Handle one = slots.Place("one", std::string(100, '1'));
+  const Handle two = slots.Place("two", std::string(100, '2'));
+  slots.writer->Seal();
+  slots.Settle();
+  EXPECT(slots.disk->FlipBit("values", HandleOffset(one) + 40, 3));
+  EXPECT_EQ(slots.Read(one, "one"), "<damaged>");
+  EXPECT_EQ(slots.Read(two, "two"), std::string(100, '2'));
+}
+
+TEST(a_retired_slot_is_free_after_durability_checkpoint_and_readers) {
+  Slots slots(NewDisk());
+  const Handle handle = slots.Place("key", std::string(3000, 'v'));
+  slots.writer->Seal();
+  slots.Settle();
+  EXPECT_EQ(slots.allocator.stats().live_slots, 1u);
+  slots.retired->Retire(handle, 5);
+  slots.retired->OnCheckpointBegin();
+  slots.retired->OnCheckpointEnd();
+  EXPECT_EQ(slots.allocator.stats().live_slots, 1u);  // the record is not durable
+  slots.retired->OnDurable(5);
+  EXPECT_EQ(slots.allocator.stats().live_slots, 1u);  // the checkpoint in force names the slot
+  const uint64_t pin = slots.reader->Pin();
+  slots.retired->OnCheckpointBegin();
+  slots.retired->OnCheckpointEnd();
+  EXPECT_EQ(slots.allocator.stats().live_slots, 1u);  // a reader may still look
+  slots.reader->Unpin(pin);
+  slots.retired->FreeUnread();
+  EXPECT_EQ(slots.allocator.stats().live_slots, 0u);
+}
+
+TEST(a_page_is_written_once_until_all_of_it_is_free) {
+  Slots slots(NewDisk());
+  const Handle one = slots.Place("one", std::string(100, '1'));
+  slots.writer->Seal();
+  slots.Settle();
+  const Handle two = slots.Place("two", std::string(100, '2'));
+  EXPECT(HandleOffset(one) / kPageBytes != HandleOffset(two) / kPageBytes);
+}
+
+TEST(capacity_ends_with_no_space_and_frees_make_room) {
+  Slots slots(NewDisk(), /*capacity_bytes=*/64 * 1024);
+  std::vector<Handle> handles;
+  for (;;) {
+    const Handle handle = slots.Place("k" + std::to_string(handles.size()), std::string(3000, 'v'));
+    if (handle == kNoHandle) break;
+    handles.push_back(handle);
+    if (handles.size() > 100) break;
+  }
+  EXPECT_EQ(handles.size(), 16u);
+  EXPECT_EQ(slots.Read(handles[3], "k3"), std::string(3000, 'v'));
+  slots.writer->Seal();
+  slots.Settle();
+  slots.retired->Discard(handles[3]);
+  EXPECT(slots.Place("again", std::string(3000, 'w')) != kNoHandle);
+}
+
+TEST(a_full_disk_is_no_space_and_clears_when_space_returns) {
+  auto disk = std::make_shared<SimDisk>(SimOptions{.capacity_bytes = 64 * 1024});
+  Slots slots(disk);
+  const Handle first = slots.Place("a", "1");
+  EXPECT_EQ(first, kNoHandle);  // reserving the first MiB finds no space
+  disk->SetCapacity(0);
+  EXPECT(slots.Place("a", "1") != kNoHandle);
+}
+
+TEST(a_failed_write_keeps_the_record_readable_and_ends_writing) {
+  auto disk = NewDisk();
+  Slots slots(disk);
+  const Handle handle = slots.Place("key", "value");
+  disk->Inject(SimFault{.kind = SimKind::kWrite, .error_number = EIO});
+  slots.writer->Seal();
+  slots.Settle();
+  EXPECT_EQ(slots.writer->failed_errno(), EIO);
+  EXPECT_EQ(slots.Read(handle, "key"), "value");
+  EXPECT_EQ(slots.Place("other", "x"), kNoHandle);
+}
+
+TEST(replay_puts_records_back_and_drops_cells_that_nobody_wants) {
+  Slots slots(NewDisk());
+  const Handle kept = slots.Place("kept", std::string(3000, 'k'));
+  const Handle dropped = slots.Place("dropped", std::string(3000, 'd'));
+  // Nothing was written: a new process has the log only.
+  Slots again(NewDisk());
+  EXPECT(again.writer->Rewrite(kept, Bytes("kept"), Bytes(std::string(3000, 'k')), 1).ok());
+  EXPECT(again.writer->Rewrite(dropped, Bytes("dropped"), Bytes(std::string(3000, 'd')), 2).ok());
+  EXPECT(again.allocator.Restore(kept).ok());
+  again.writer->Keep(kept);
+  again.writer->FinishRestore();
+  again.Settle();
+  EXPECT_EQ(again.writer->writes(), 1u);
+  EXPECT_EQ(again.Read(kept, "kept"), std::string(3000, 'k'));
+}
+
+TEST(replay_refuses_handles_that_no_slot_has) {
+  Slots slots(NewDisk());
+  EXPECT(!slots.writer->Rewrite(MakeHandle(1 << 20, 250), Bytes("k"), Bytes("v"), 1).ok());
+  EXPECT(!slots.writer->Rewrite(MakeHandle(64, 0), Bytes("k"), Bytes("v"), 1).ok());
+  const std::string large(5000, 'x');
+  EXPECT(!slots.writer->Rewrite(MakeHandle(1 << 20, 0), Bytes("k"), Bytes(large), 1).ok());
+}
