@@ -236,6 +236,7 @@ void HostBackend::Run(Completion* done, int64_t result) {
 }
 
 void HostBackend::Submit() {
+  if (shut_down_) return;  // the components behind the hooks may be gone
   RunTurnHooks();
   StartWaiting();
   Flush();
