@@ -13,7 +13,7 @@ import { durablePut } from './rows/durable-put.js';
 import { hotGet } from './rows/hot-get.js';
 import { indexAndReopen } from './rows/index-and-reopen.js';
 import { largerThanMemory } from './rows/larger-than-memory.js';
-import { skippedRow, type RowResult } from './rows/result.js';
+import { failedRow, hasFailed, type RowResult } from './rows/result.js';
 import { renderTable, summary } from './table.js';
 
 const EXIT_USAGE = 2;
@@ -50,11 +50,8 @@ async function runRows(context: BenchContext, wanted: ReadonlySet<string>): Prom
       const found = await runner.run(context);
       rows.push(...found.filter((row) => wanted.has(row.group)));
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      context.say(`${groups.join(', ')} failed: ${reason}`);
-      for (const group of groups) {
-        rows.push(skippedRow(group, `${group} (failed)`, '', '', null, `FAILED: ${reason}`));
-      }
+      context.say(`${groups.join(', ')} failed`);
+      rows.push(...groups.map((group) => failedRow(group, error)));
     }
   }
   return rows;
@@ -86,7 +83,7 @@ async function measure(
     ? JSON.stringify(jsonDocument(result), null, 2)
     : `${renderTable(rows)}\n${summary(rows)}`;
   await new Promise<void>((done) => process.stdout.write(`${text}\n`, () => done()));
-  return rows.some((row) => row.notes.some((note) => note.startsWith('FAILED'))) ? EXIT_FAILED : 0;
+  return rows.some(hasFailed) ? EXIT_FAILED : 0;
 }
 
 /** Runs the benchmark. @returns the exit code. */

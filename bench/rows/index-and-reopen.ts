@@ -6,7 +6,7 @@ import { EngineProcess } from '../engine-process.js';
 import { run } from '../yardsticks/fio.js';
 import type { Sample } from '../measure.js';
 import { bounded } from './compare.js';
-import type { RowResult } from './result.js';
+import { failedRow, type RowResult } from './result.js';
 
 const VALUE_BYTES = 16;
 const SMALL_ENTRIES = 1_000_000;
@@ -32,7 +32,12 @@ function optionsOf(directory: string, entries: number): OpenOptions {
 async function forgetCachedPages(directory: string): Promise<void> {
   for (const child of await readdir(directory, { withFileTypes: true })) {
     if (!child.isFile()) continue;
-    await run('dd', [`if=${join(directory, child.name)}`, 'iflag=nocache', 'count=0', 'status=none']);
+    await run('dd', [
+      `if=${join(directory, child.name)}`,
+      'iflag=nocache',
+      'count=0',
+      'status=none',
+    ]);
   }
 }
 
@@ -153,50 +158,75 @@ async function measureReopen(
   return { clean, killed, engine };
 }
 
+async function measureDelays(
+  context: BenchContext,
+  engine: EngineProcess,
+  entries: number,
+  idle: Sample,
+): Promise<RowResult> {
+  const samples: Sample[] = [];
+  for (let turn = 0; turn < turns(context); turn += 1) {
+    samples.push(
+      await engine.sample({ stage: 'delay', during: 'checkpoint', milliseconds: DELAY_MS }),
+    );
+  }
+  const count = samples.map((sample) => sample.extra?.['checkpoints'] ?? 0).join(', ');
+  return delayRow('while checkpointing', samples, idle, [
+    `${count} checkpoints of ${entries / 1e6} M keys in turns of ${DELAY_MS} ms`,
+  ]);
+}
+
+const turns = (context: BenchContext): number => (context.quick ? 1 : 3);
+
+/** The rows of one store; those that were measured stay when a later one fails. */
+async function measureStore(
+  context: BenchContext,
+  options: OpenOptions,
+  full: boolean,
+): Promise<RowResult[]> {
+  const { entries } = options;
+  const rows: RowResult[] = [];
+  let group = 'index-memory';
+  context.say(`index and reopen: loading ${entries} keys`);
+  let engine = await EngineProcess.open('cairn', options);
+  try {
+    await engine.sample({ stage: 'load', form: 'rows', order: 'random' });
+    const counters = await engine.counters();
+    rows.push(indexRow(entries, counters.indexBytes / counters.indexEntries));
+    if (!full) return rows;
+    group = 'event-loop';
+    context.say('event loop: idle, then checkpoints');
+    const idle = await engine.sample({ stage: 'delay', during: 'idle', milliseconds: DELAY_MS });
+    rows.push(await measureDelays(context, engine, entries, idle));
+    group = 'reopen';
+    const reopened = await measureReopen(context, options, engine, turns(context));
+    engine = reopened.engine;
+    const { clean, killed } = reopened;
+    rows.push(
+      delayRow('while recovering', [...clean.delays, ...killed.delays], idle, [
+        `open() of ${entries / 1e6} M keys, clean and after SIGKILL`,
+      ]),
+      reopenRow(context, entries, 'a clean close', clean.milliseconds, []),
+      reopenRow(context, entries, 'SIGKILL', killed.milliseconds, [
+        `${killed.records} log records replayed`,
+      ]),
+    );
+  } catch (error) {
+    rows.push(failedRow(group, error));
+  } finally {
+    engine.kill();
+  }
+  return rows;
+}
+
 /** Memory of the index, delay of the loop and time to open, all of one large store. */
 export async function indexAndReopen(context: BenchContext): Promise<RowResult[]> {
   const rows: RowResult[] = [];
   const sizes = context.quick ? [SMALL_ENTRIES] : [SMALL_ENTRIES, LARGE_ENTRIES];
   for (const entries of sizes) {
     const options = optionsOf(await context.newPath('cairn'), entries);
-    context.say(`index and reopen: loading ${entries} keys`);
-    let engine = await EngineProcess.open('cairn', options);
-    try {
-      await engine.sample({ stage: 'load', form: 'rows', order: 'random' });
-      const counters = await engine.counters();
-      rows.push(indexRow(entries, counters.indexBytes / counters.indexEntries));
-      if (entries !== sizes.at(-1)) continue;
-      context.say('event loop: idle, then checkpoints');
-      const idle = await engine.sample({ stage: 'delay', during: 'idle', milliseconds: DELAY_MS });
-      const checkpoints: Sample[] = [];
-      const turns = context.quick ? 1 : 3;
-      for (let i = 0; i < turns; i += 1) {
-        checkpoints.push(
-          await engine.sample({ stage: 'delay', during: 'checkpoint', milliseconds: DELAY_MS }),
-        );
-      }
-      const count = checkpoints.map((sample) => sample.extra?.['checkpoints'] ?? 0).join(', ');
-      rows.push(
-        delayRow('while checkpointing', checkpoints, idle, [
-          `${count} checkpoints of ${entries / 1e6} M keys in turns of ${DELAY_MS} ms`,
-        ]),
-      );
-      const reopened = await measureReopen(context, options, engine, context.quick ? 1 : 3);
-      engine = reopened.engine;
-      const { clean, killed } = reopened;
-      rows.push(
-        delayRow('while recovering', [...clean.delays, ...killed.delays], idle, [
-          `open() of ${entries / 1e6} M keys, clean and after SIGKILL`,
-        ]),
-        reopenRow(context, entries, 'a clean close', clean.milliseconds, []),
-        reopenRow(context, entries, 'SIGKILL', killed.milliseconds, [
-          `${killed.records} log records replayed`,
-        ]),
-      );
-    } finally {
-      engine.kill();
-      await context.discard(options.directory);
-    }
+    rows.push(...(await measureStore(context, options, entries === sizes.at(-1))));
+    await context.discard(options.directory);
   }
   return rows;
 }

@@ -83,3 +83,15 @@ export function skippedRow(
     notes: [reason],
   };
 }
+
+const FAILED = 'FAILED: ';
+
+/** A row that could not be measured although it should have been: the run ends with an error code. */
+export function failedRow(group: string, error: unknown): RowResult {
+  const reason = error instanceof Error ? error.message : String(error);
+  return skippedRow(group, `${group} (failed)`, '', '', null, FAILED + reason);
+}
+
+export function hasFailed(row: RowResult): boolean {
+  return row.notes.some((note) => note.startsWith(FAILED));
+}
