@@ -33,3 +33,10 @@ export function formatBytes(bytes: number): string {
   }
   return `${bytes} B`;
 }
+
+/** A copy with memory of its own; `slice()` of a Buffer shares the memory. */
+export function copyBytes(bytes: Uint8Array, length = bytes.length): Uint8Array {
+  const copy = new Uint8Array(length);
+  copy.set(length === bytes.length ? bytes : bytes.subarray(0, length));
+  return copy;
+}
