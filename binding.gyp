@@ -18,6 +18,7 @@
         '-fvisibility=hidden',
         '-Wall',
         '-Wextra',
+        '-Wno-restrict',
         '-O3',
         '-g0',
       ],

@@ -18,35 +18,33 @@ function fail(message) {
   process.exit(1);
 }
 
-function installSystemPackages() {
-  const missing = missingBuildPackages();
-  if (!hasProgram('fio')) missing.push({ package: 'fio', what: 'fio (for the benchmarks)' });
-  if (missing.length === 0) return;
-
-  const packages = missing.map((entry) => entry.package);
+/** Runs apt-get, as root or through sudo that asks nothing; false when that is not possible. */
+function aptGet(...args) {
   const asRoot = process.getuid() === 0 ? [] : ['sudo', '-n'];
-  if (!hasProgram('apt-get') || (asRoot.length > 0 && !hasProgram('sudo')))
-    fail(explainMissing(missing));
+  const quiet = ['env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', '-qq'];
+  const [program, ...rest] = [...asRoot, ...quiet, ...args];
+  if (!hasProgram('apt-get') || !hasProgram(program)) return false;
+  return run(program, rest, { stdio: ['ignore', 'ignore', 'inherit'] });
+}
+
+function installSystemPackages() {
+  const required = missingBuildPackages();
+  // fio is only the yardstick of the benchmarks: its absence stops nothing.
+  const fio = hasProgram('fio') ? [] : [{ package: 'fio', what: 'fio' }];
+  const packages = [...required, ...fio].map((entry) => entry.package);
+  if (packages.length === 0) return;
+
   console.log(`setup: installing ${packages.join(' ')} with apt-get`);
-  const apt = (...args) => {
-    const [program, ...rest] = [
-      ...asRoot,
-      'env',
-      'DEBIAN_FRONTEND=noninteractive',
-      'apt-get',
-      '-qq',
-      ...args,
-    ];
-    return run(program, rest, { stdio: ['ignore', 'ignore', 'inherit'] });
-  };
+  const install = () => aptGet('install', '-y', '--no-install-recommends', ...packages);
   // The lists of a fresh container are empty, and stale ones name files that are gone.
-  apt('update');
-  apt('install', '-y', '--no-install-recommends', ...packages);
-  // fio is only the yardstick of the benchmarks: its absence stops nothing here.
+  if (!install() && aptGet('update')) install();
   const still = missingBuildPackages();
   if (still.length > 0) fail(explainMissing(still));
-  if (!hasProgram('fio'))
-    console.error('setup: fio could not be installed, the benchmarks need it: apt-get install fio');
+  if (!hasProgram('fio')) {
+    console.error(
+      'setup: the benchmarks need fio, which could not be installed: apt-get install fio',
+    );
+  }
 }
 
 function installNodeModules() {
