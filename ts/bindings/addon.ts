@@ -1,0 +1,175 @@
+import { CairnError } from '../common/errors.js';
+import type { NativeHashTableConstructor } from './hash-table.js';
+import { loadAddonFile } from './load.cjs';
+import type { LogAddon } from './log.js';
+import type { NativeStatus } from './status.js';
+
+/** What an I/O backend guarantees (IoCapabilities of native/io/io_backend.h). */
+export interface IoCapabilities {
+  readonly name: string;
+  readonly alignmentBytes: number;
+  /** Longer requests are split inside the backend. */
+  readonly largestIoBytes: number;
+  readonly direct: boolean;
+  /** A synchronous write needs no separate sync. */
+  readonly durableWrite: boolean;
+  /** Features that this host refused, by name. */
+  readonly degraded: readonly string[];
+}
+
+export interface OpenDirectoryOptions {
+  readonly backend: 'IOURING' | 'POSIX';
+  /** Transfers handed to the kernel at once, 1 to 4096. */
+  readonly queueDepth: number;
+  /** Prepared submissions that are handed over together. */
+  readonly flushEvery: number;
+  /** Threads for calls without an asynchronous form; with POSIX for all I/O. */
+  readonly threads: number;
+  readonly readOnly: boolean;
+  /** Makes the directory and its parents when absent. */
+  readonly create: boolean;
+  readonly lockTimeoutMs: number;
+}
+
+/** 0 existing only, 1 new only, 2 either. */
+export type OpenMode = 0 | 1 | 2;
+
+/**
+ * One file set: its files, backend, lock and wake-up (native/binding/native_io.h). Operations take
+ * a token and answer with the pair (token, result); a negative result is -errno. Misuse throws an
+ * Error with a `code` of CairnError.
+ */
+export interface NativeIo {
+  readonly capabilities: IoCapabilities;
+  /** Pairs token, result. */
+  readonly results: Float64Array;
+  readonly inFlight: number;
+  /** Called once per wake-up with the number of pairs in `results`. */
+  onDrain(callback: (count: number) => void): void;
+  /** Result: the file. */
+  open(name: string, mode: OpenMode, token: number): void;
+  close(file: number): void;
+  sizeOf(file: number): number;
+  list(): string[];
+  /** Multiples of a page throughout; `buffer` is one of allocate(). */
+  read(
+    file: number,
+    offset: number,
+    buffer: ArrayBuffer,
+    byteOffset: number,
+    length: number,
+    token: number,
+  ): void;
+  write(
+    file: number,
+    offset: number,
+    buffer: ArrayBuffer,
+    byteOffset: number,
+    length: number,
+    sync: boolean,
+    token: number,
+  ): void;
+  sync(file: number, token: number): void;
+  grow(file: number, size: number, token: number): void;
+  truncate(file: number, size: number, token: number): void;
+  punch(file: number, offset: number, length: number, token: number): void;
+  rename(from: string, to: string, token: number): void;
+  remove(name: string, token: number): void;
+  syncDirectory(token: number): void;
+  /** Page aligned and zeroed; a positive multiple of a page. */
+  allocate(bytes: number): ArrayBuffer;
+  submit(): void;
+  /** Runs what is ready. @returns pairs now in `results`; 0 when none are left. */
+  drain(): number;
+  /** As drain, but blocks until something completed when something is in flight. */
+  wait(): number;
+  /** Waits for what is in flight, then gives everything back. */
+  dispose(done: () => void): void;
+}
+
+export interface NativeIoConstructor {
+  readonly pageBytes: number;
+  openDirectory(
+    path: string,
+    options: OpenDirectoryOptions,
+    done: (status: NativeStatus | null, io: NativeIo | null) => void,
+  ): void;
+  simulate(disk: SimDisk): NativeIo;
+  /** A simulated disk of its own that records nothing. */
+  memory(): NativeIo;
+}
+
+export interface SimDiskOptions {
+  readonly seed?: number;
+  /** 0: without a limit. */
+  readonly capacityBytes?: number;
+  /** Keep what crash states are made from. */
+  readonly record?: boolean;
+  /** Run completions in a seeded order. */
+  readonly reorder?: boolean;
+}
+
+export interface CrashChoice {
+  readonly kind: string;
+  readonly n?: number;
+  readonly mask?: number;
+  readonly seed?: number;
+  readonly sectorBytes?: number;
+}
+
+export interface SimFault {
+  readonly operation: string;
+  /** The n-th from now on, 1 by default. */
+  readonly nth?: number;
+  readonly sticky?: boolean;
+  readonly errno?: string;
+  readonly effect?: string;
+}
+
+/** A disk with a live and a durable image, for tests (native/io/sim_disk.h). */
+export interface SimDisk {
+  readonly eventCount: number;
+  freeBits(point: number, sectorBytes?: number): number;
+  crash(point: number, choice: CrashChoice): SimDisk;
+  inject(fault: SimFault): void;
+  clearFaults(): void;
+  stopAt(event: number): void;
+  setCapacity(bytes: number): void;
+  fileNames(): string[];
+  readFile(name: string): Uint8Array | undefined;
+  writeFile(name: string, bytes: Uint8Array): void;
+  removeFile(name: string): boolean;
+  flipBit(name: string, offset: number, bit: number): boolean;
+  zeroSector(name: string, offset: number): boolean;
+  swapSectors(name: string, left: number, right: number): boolean;
+  operations(): string;
+  hazards(): string[];
+  release(): void;
+}
+
+/** Everything that cairn.node exports; nothing else sees the file. */
+export interface NativeAddon extends LogAddon {
+  /** StatusCode of native/base/status.h, by name. */
+  readonly statusCodes: Readonly<Record<string, number>>;
+  readonly NativeIo: NativeIoConstructor;
+  readonly SimDisk: new (options?: SimDiskOptions) => SimDisk;
+  readonly NativeHashTable: NativeHashTableConstructor;
+}
+
+let loaded: NativeAddon | undefined;
+
+/**
+ * The addon, loaded by the first call.
+ *
+ * @throws CairnError CAIRN_ADDON_MISSING: what is missing, and how to get it.
+ */
+export function addon(): NativeAddon {
+  if (loaded === undefined) {
+    const { exports, problem, cause } = loadAddonFile();
+    if (problem !== undefined) {
+      throw new CairnError('CAIRN_ADDON_MISSING', problem, { operation: 'load', cause });
+    }
+    loaded = exports as NativeAddon;
+  }
+  return loaded;
+}

@@ -1,0 +1,279 @@
+import { CairnError, type ErrorCode } from '../common/errors.js';
+import {
+  addon,
+  type IoCapabilities,
+  type NativeIo,
+  type OpenDirectoryOptions,
+  type OpenMode,
+  type SimDisk,
+} from './addon.js';
+import { HandlerTable, type IoChannel } from './io-channel.js';
+import { errnoError, type NativeStatus, statusError, statusName } from './status.js';
+
+export type { IoChannel } from './io-channel.js';
+export type { IoCapabilities, NativeIo, OpenDirectoryOptions, OpenMode } from './addon.js';
+
+/** A file opened through a FileSet; valid until close. */
+export type FileId = number;
+
+/** Bytes of native.allocate(): the buffer, the offset in it and the length are whole pages. */
+export type AlignedBytes = Uint8Array;
+
+/** Small reads share buffers of this size: an external ArrayBuffer each costs 2 us. */
+const SLAB_BYTES = 256 * 1024;
+const SLAB_READ_BYTES_MAX = 64 * 1024;
+
+/**
+ * The named files of one store as promises. Every failure is a CairnError with the operation, the
+ * file, the offset and `cause.errno`.
+ *
+ * Offsets and lengths are multiples of capabilities.alignmentBytes.
+ */
+export class FileSet {
+  readonly native: NativeIo;
+  readonly channel: IoChannel;
+  readonly capabilities: IoCapabilities;
+  /** Nothing runs by itself: results come by microtasks, without the event loop. */
+  readonly simulated: boolean;
+  readonly #table: HandlerTable;
+  readonly #names: string[] = [];
+  #kicked = false;
+  #disposing: Promise<void> | undefined;
+  #slab: ArrayBuffer | undefined;
+  #slabUsed = 0;
+
+  private constructor(native: NativeIo) {
+    this.native = native;
+    this.#table = new HandlerTable(native);
+    this.channel = this.#table;
+    this.capabilities = native.capabilities;
+    this.simulated = this.capabilities.name === 'SIM';
+  }
+
+  /**
+   * Opens a directory, which this process then has for itself. Where the host forbids io_uring, a
+   * warning is emitted and the POSIX backend takes its place.
+   *
+   * @throws CairnError CAIRN_LOCKED, CAIRN_NOT_FOUND, CAIRN_IO, CAIRN_ADDON_MISSING.
+   */
+  static async openDirectory(path: string, options: OpenDirectoryOptions): Promise<FileSet> {
+    const first = await openNative(path, options);
+    if (first.io !== null) return new FileSet(first.io);
+    if (options.backend !== 'IOURING' || statusName(first.status) !== 'kUnsupported') {
+      throw statusError(first.status);
+    }
+    const { message } = statusError(first.status);
+    process.emitWarning(`io_uring is not available (${message}); using threads instead`, {
+      type: 'CairnWarning',
+      code: 'CAIRN_IOURING_UNAVAILABLE',
+    });
+    const second = await openNative(path, { ...options, backend: 'POSIX' });
+    if (second.io === null) throw statusError(second.status);
+    return new FileSet(second.io);
+  }
+
+  static simulate(disk: SimDisk): FileSet {
+    return new FileSet(addon().NativeIo.simulate(disk));
+  }
+
+  static memory(): FileSet {
+    return new FileSet(addon().NativeIo.memory());
+  }
+
+  async open(name: string, mode: OpenMode): Promise<FileId> {
+    const file = await this.#run('open', name, undefined, (token) =>
+      this.native.open(name, mode, token),
+    );
+    this.#names[file] = name;
+    return file;
+  }
+
+  /** @returns `length` bytes of memory that nobody else sees. CAIRN_CORRUPTION past the end. */
+  async read(file: FileId, offset: number, length: number): Promise<Uint8Array> {
+    const bytes = this.#reserve(length);
+    await this.readInto(file, offset, bytes);
+    return bytes;
+  }
+
+  async readInto(file: FileId, offset: number, bytes: AlignedBytes): Promise<void> {
+    await this.#run('read', this.#names[file], offset, (token) =>
+      this.native.read(
+        file,
+        offset,
+        bytes.buffer as ArrayBuffer,
+        bytes.byteOffset,
+        bytes.byteLength,
+        token,
+      ),
+    );
+  }
+
+  /** `bytes` stays as it is until the promise settles. */
+  async write(
+    file: FileId,
+    offset: number,
+    bytes: AlignedBytes,
+    options: { readonly sync: boolean },
+  ): Promise<void> {
+    await this.#run('write', this.#names[file], offset, (token) =>
+      this.native.write(
+        file,
+        offset,
+        bytes.buffer as ArrayBuffer,
+        bytes.byteOffset,
+        bytes.byteLength,
+        options.sync,
+        token,
+      ),
+    );
+  }
+
+  /** A failure is final for the file: never try again. */
+  async sync(file: FileId): Promise<void> {
+    await this.#run('sync', this.#names[file], undefined, (token) => this.native.sync(file, token));
+  }
+
+  async grow(file: FileId, size: number): Promise<void> {
+    await this.#run('grow', this.#names[file], size, (token) =>
+      this.native.grow(file, size, token),
+    );
+  }
+
+  async truncate(file: FileId, size: number): Promise<void> {
+    await this.#run('truncate', this.#names[file], size, (token) =>
+      this.native.truncate(file, size, token),
+    );
+  }
+
+  async punch(file: FileId, offset: number, length: number): Promise<void> {
+    await this.#run('punch', this.#names[file], offset, (token) =>
+      this.native.punch(file, offset, length, token),
+    );
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    await this.#run('rename', from, undefined, (token) => this.native.rename(from, to, token));
+  }
+
+  async remove(name: string): Promise<void> {
+    await this.#run('remove', name, undefined, (token) => this.native.remove(name, token));
+  }
+
+  async syncDirectory(): Promise<void> {
+    await this.#run('syncDirectory', undefined, undefined, (token) =>
+      this.native.syncDirectory(token),
+    );
+  }
+
+  list(): string[] {
+    return calling('list', undefined, () => this.native.list());
+  }
+
+  sizeOf(file: FileId): number {
+    return calling('sizeOf', this.#names[file], () => this.native.sizeOf(file));
+  }
+
+  close(file: FileId): void {
+    calling('close', this.#names[file], () => this.native.close(file));
+  }
+
+  /** Hands over what was started, and on a simulated set sees to it that the results come. */
+  kick(): void {
+    if (!this.simulated) return this.native.submit();
+    if (this.#kicked) return;
+    this.#kicked = true;
+    queueMicrotask(() => this.#runSimulated());
+  }
+
+  /** Waits for what is in flight, then closes files, lock and backend. May be called again. */
+  dispose(): Promise<void> {
+    this.#disposing ??= new Promise((resolve) => {
+      if (this.simulated) {
+        this.native.submit();
+        while (this.native.inFlight > 0 && this.channel.wait()) continue;
+        this.channel.pump();
+      }
+      this.native.dispose(resolve);
+    });
+    return this.#disposing;
+  }
+
+  #runSimulated(): void {
+    this.#kicked = false;
+    if (this.#disposing !== undefined) return;
+    this.native.submit();
+    this.channel.pump();
+    if (this.native.inFlight > 0) this.kick();
+  }
+
+  #reserve(length: number): AlignedBytes {
+    if (length > SLAB_READ_BYTES_MAX) {
+      return new Uint8Array(calling('read', undefined, () => this.native.allocate(length)));
+    }
+    if (this.#slab === undefined || this.#slabUsed + length > SLAB_BYTES) {
+      this.#slab = this.native.allocate(SLAB_BYTES);
+      this.#slabUsed = 0;
+    }
+    const bytes = new Uint8Array(this.#slab, this.#slabUsed, length);
+    this.#slabUsed += length;
+    return bytes;
+  }
+
+  #run(
+    operation: string,
+    file: string | undefined,
+    offset: number | undefined,
+    start: (token: number) => void,
+  ): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const token = this.#table.once((result) => {
+        if (result >= 0) resolve(result);
+        else reject(errnoError(result, { operation, file, offset }));
+      });
+      try {
+        start(token);
+      } catch (error) {
+        this.#table.unregister(token);
+        reject(misuse(error, operation, file));
+        return;
+      }
+      if (this.simulated) this.kick();
+    });
+  }
+}
+
+type Opened = { readonly io: NativeIo } | { readonly io: null; readonly status: NativeStatus };
+
+function openNative(path: string, options: OpenDirectoryOptions): Promise<Opened> {
+  return new Promise((resolve, reject) => {
+    const { NativeIo } = addon();
+    calling('open', path, () =>
+      NativeIo.openDirectory(path, options, (status, io) => {
+        if (io !== null) resolve({ io });
+        else if (status !== null) resolve({ io: null, status });
+        else reject(new CairnError('CAIRN_IO', `open ${path}: no answer`, { operation: 'open' }));
+      }),
+    );
+  });
+}
+
+/** Turns what a native call throws into a CairnError. */
+function calling<T>(operation: string, file: string | undefined, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw misuse(error, operation, file);
+  }
+}
+
+/** Native code throws Errors with a code of ours, or with a status; the rest is a TypeError. */
+function misuse(error: unknown, operation: string, file: string | undefined): unknown {
+  if (!(error instanceof Error) || error instanceof CairnError) return error;
+  if ('status' in error) return statusError(error.status as NativeStatus);
+  if (!('code' in error)) return error;
+  return new CairnError(error.code as ErrorCode, `${operation}: ${error.message}`, {
+    operation,
+    file,
+    cause: error,
+  });
+}
