@@ -1,6 +1,6 @@
-import { loadAddon } from '../../ts/bindings/addon.js';
+import { addon } from '../../ts/bindings/addon.js';
 import type { SimDisk, SimDiskOptions } from '../../ts/bindings/addon.js';
 
 export function newSimDisk(options: SimDiskOptions = {}): SimDisk {
-  return new (loadAddon().SimDisk)(options);
+  return new (addon().SimDisk)(options);
 }

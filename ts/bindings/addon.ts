@@ -1,7 +1,9 @@
+import type { NativeSlotFileConstructor } from './slot-file.js';
 import { CairnError } from '../common/errors.js';
 import type { NativeHashTableConstructor } from './hash-table.js';
 import { loadAddonFile } from './load.cjs';
 import type { LogAddon } from './log.js';
+import type { NativeMemorySlotsConstructor } from './memory-slots.js';
 import type { NativeStatus } from './status.js';
 
 /** What an I/O backend guarantees (IoCapabilities of native/io/io_backend.h). */
@@ -109,21 +111,40 @@ export interface SimDiskOptions {
   readonly reorder?: boolean;
 }
 
+/** What of the things that a power cut may lose is kept (CrashChoice of native/io/sim_crash.h). */
 export interface CrashChoice {
-  readonly kind: string;
+  /** `all` and `kill` keep what completed, as the end of a process does. */
+  readonly kind: 'all' | 'none' | 'mask' | 'prefix' | 'dropOne' | 'keepOne' | 'random' | 'kill';
+  /** prefix, dropOne, keepOne. */
   readonly n?: number;
+  /** Bit i keeps unit i. */
   readonly mask?: number;
+  /** random, kill. */
   readonly seed?: number;
-  readonly sectorBytes?: number;
+  /** How finely writes tear. @default 512 */
+  readonly sectorBytes?: 512 | 4096;
 }
 
 export interface SimFault {
-  readonly operation: string;
-  /** The n-th from now on, 1 by default. */
+  readonly operation:
+    | 'open'
+    | 'read'
+    | 'write'
+    | 'grow'
+    | 'truncate'
+    | 'punch'
+    | 'rename'
+    | 'remove'
+    | 'sync'
+    | 'syncDirectory';
+  /** The n-th from now on. @default 1 */
   readonly nth?: number;
+  /** Every later one as well. */
   readonly sticky?: boolean;
-  readonly errno?: string;
-  readonly effect?: string;
+  /** @default 'EIO' */
+  readonly errno?: 'EIO' | 'ENOSPC' | 'EMFILE' | 'EACCES' | 'EROFS' | 'EDQUOT' | 'EFBIG' | 'ENOMEM';
+  /** `torn` moves some sectors and fails, `lost` and `misplaced` report success. @default 'error' */
+  readonly effect?: 'error' | 'torn' | 'lost' | 'misplaced';
 }
 
 /** A disk with a live and a durable image, for tests (native/io/sim_disk.h). */
@@ -154,6 +175,8 @@ export interface NativeAddon extends LogAddon {
   readonly NativeIo: NativeIoConstructor;
   readonly SimDisk: new (options?: SimDiskOptions) => SimDisk;
   readonly NativeHashTable: NativeHashTableConstructor;
+  readonly NativeMemorySlots: NativeMemorySlotsConstructor;
+  readonly NativeSlotFile: NativeSlotFileConstructor;
 }
 
 let loaded: NativeAddon | undefined;
