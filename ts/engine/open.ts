@@ -4,8 +4,9 @@ import { CairnError } from '../common/errors.js';
 import { resolveConfig } from '../config/resolve.js';
 import { compareWithStored, toStoredJson } from '../config/stored.js';
 import type { ResolvedConfig, StoreConfig } from '../config/types.js';
+import { checkpointFileId } from '../log/checkpoint.js';
 import { Log } from '../log/log.js';
-import { ManifestFile, MANIFEST_FILE } from '../log/manifest.js';
+import { ManifestFile } from '../log/manifest.js';
 import type { Registry } from '../registry/registry.js';
 import type { Store } from './api.js';
 import { createRegistry } from './builtins.js';
@@ -92,32 +93,41 @@ async function openParts(
   const meters = new Meters();
   const parts = { path: config.path, config, fileSet, keys, index, values, manifest, meters };
 
+  const current = manifest.current;
   let log: Log | undefined;
   const report = await recover(parts, async (apply): Promise<ReplayEnd> => {
-    const current = manifest.current;
-    log = await Log.recover(
+    const recovered = await Log.recover(
       fileSet,
       {
         storeId,
         firstSegmentId: current.firstSegmentId,
-        startSequence: current.checkpoint?.startSequence ?? 0,
+        startSequence: current.startSequence,
         durableSequence: current.durableSequence,
         segmentBytes: tuning.logSegmentBytes ?? config.log.segmentBytes,
         capacityBytes: tuning.logCapacityBytes ?? config.log.capacityBytes,
         ...(tuning.logGroupBytes === undefined ? {} : { maxGroupBytes: tuning.logGroupBytes }),
-        readOnly: config.readOnly,
       },
       apply,
     );
+    log = recovered.log;
     opened.push(log);
-    return log.recovered;
+    return recovered.report;
   });
-  const all: StoreParts = { ...parts, log: log as unknown as Log };
-  if (!config.readOnly && manifest.current.clean) {
+  if (!config.readOnly) {
+    await removeLeftovers(fileSet, current.checkpointId);
     // From the first write on, a crash needs the log again.
-    await manifest.commit({ clean: false });
+    if (current.clean) await manifest.write({ clean: false });
   }
+  const all: StoreParts = { ...parts, log: log as unknown as Log };
   return registry.get('engine', config.engineType)(all, report);
+}
+
+/** Checkpoints that a crash kept from coming into force, or from being removed. */
+async function removeLeftovers(fileSet: FileSet, checkpointId: number): Promise<void> {
+  for (const name of fileSet.list()) {
+    const id = checkpointFileId(name);
+    if (id !== undefined && id !== checkpointId) await fileSet.remove(name);
+  }
 }
 
 /** Every name of the configuration has a factory, before anything is made on disk. */
@@ -144,8 +154,7 @@ function allocatorPlan(
 }
 
 async function openManifest(fileSet: FileSet, config: ResolvedConfig): Promise<ManifestFile> {
-  const names = fileSet.list();
-  if (!names.includes(MANIFEST_FILE)) {
+  if (!ManifestFile.exists(fileSet)) {
     if (!config.createIfMissing || config.readOnly) {
       throw new CairnError('CAIRN_NOT_FOUND', `there is no store at ${config.path}`, {
         operation: 'open',
@@ -155,7 +164,15 @@ async function openManifest(fileSet: FileSet, config: ResolvedConfig): Promise<M
     return ManifestFile.create(fileSet, {
       storeId: randomBytes(16),
       hashKey: randomBytes(16),
+      durableSequence: 0,
+      checkpointId: 0,
+      checkpointBytes: 0,
+      checkpointCrc: 0,
+      startSequence: 0,
+      firstSegmentId: 1,
+      clean: false,
       config: toStoredJson(config),
+      entries: [],
     });
   }
   if (config.errorIfExists) {
@@ -164,7 +181,5 @@ async function openManifest(fileSet: FileSet, config: ResolvedConfig): Promise<M
       file: config.path,
     });
   }
-  // What a dead process left in flight is made durable before it is believed.
-  await fileSet.syncAll();
-  return ManifestFile.open(fileSet, { readOnly: config.readOnly });
+  return ManifestFile.open(fileSet);
 }

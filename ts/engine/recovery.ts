@@ -1,7 +1,9 @@
+import type { FileSet } from '../bindings/file-set.js';
 import { CairnError } from '../common/errors.js';
 import { INDEX_CURSOR_END } from '../index/index.js';
 import { CheckpointReader } from '../log/checkpoint.js';
-import { LogKind, type LogBatch } from '../log/log.js';
+import { RECORD_DELETE, RECORD_PUT } from '../log/log.js';
+import type { RecordBatch } from '../log/record-batch.js';
 import { ChunkKind } from './checkpointer.js';
 import type { StoreParts } from './parts.js';
 
@@ -13,7 +15,6 @@ export interface RecoveryReport {
   readonly milliseconds: number;
   /** The log ended in a write that a crash cut off. */
   readonly tornTail: boolean;
-  readonly lastSequence: number;
 }
 
 /** Gives the event loop a turn when a slice is over; a simulated disk has no other work. */
@@ -21,7 +22,7 @@ export class Slicer {
   readonly #yields: boolean;
   #began = performance.now();
 
-  constructor(parts: { readonly fileSet: { readonly simulated: boolean } }) {
+  constructor(parts: { readonly fileSet: FileSet }) {
     this.#yields = !parts.fileSet.simulated;
   }
 
@@ -35,7 +36,7 @@ export class Slicer {
 /** Loads the checkpoint in force and replays the log since; see docs/DURABILITY.md "Opening". */
 export async function recover(
   parts: Omit<StoreParts, 'log'>,
-  replay: (apply: (batch: LogBatch) => void) => Promise<ReplayEnd>,
+  replay: (apply: (batch: RecordBatch) => void) => Promise<ReplayEnd>,
 ): Promise<RecoveryReport> {
   const began = performance.now();
   const slicer = new Slicer(parts);
@@ -46,52 +47,62 @@ export async function recover(
     records: end.records,
     milliseconds: performance.now() - began,
     tornTail: end.tornTail,
-    lastSequence: end.lastSequence,
   };
 }
 
 export interface ReplayEnd {
   readonly records: number;
   readonly tornTail: boolean;
-  readonly lastSequence: number;
 }
 
 async function loadCheckpoint(parts: Omit<StoreParts, 'log'>, slicer: Slicer): Promise<void> {
   const { manifest, fileSet, index } = parts;
-  const { checkpoint, storeId } = manifest.current;
-  if (checkpoint === undefined) return;
-  const reader = await CheckpointReader.open(fileSet, { storeId, ...checkpoint });
-  try {
-    for await (const chunk of reader.chunks()) {
-      if (chunk.kind === ChunkKind.indexEntries) index.importChunk(chunk.bytes);
-      else if (chunk.kind === ChunkKind.records) await importRecords(parts, chunk.bytes, slicer);
-      else throw damagedCheckpoint(`has a chunk of unknown kind ${chunk.kind}`);
-      await slicer.pause();
-    }
-  } finally {
-    reader.close();
+  const { checkpointId, checkpointBytes, checkpointCrc, startSequence, storeId } = manifest.current;
+  if (checkpointId === 0) return;
+  const expected = { bytes: checkpointBytes, crc: checkpointCrc, startSequence };
+  const records = new RecordStream(parts);
+  for await (const chunk of new CheckpointReader(fileSet, { storeId, id: checkpointId }, expected)) {
+    if (chunk.kind === ChunkKind.indexEntries) index.importChunk(chunk.payload);
+    else if (chunk.kind === ChunkKind.records) await records.add(chunk.payload, slicer);
+    else throw damagedCheckpoint(`has a chunk of unknown kind ${chunk.kind}`);
+    await slicer.pause();
   }
+  records.end();
 }
 
-/** Records of a store in memory, as ValueStore.exportRecords wrote them. */
-async function importRecords(
-  parts: Omit<StoreParts, 'log'>,
-  bytes: Uint8Array,
-  slicer: Slicer,
-): Promise<void> {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (let at = 0; at < bytes.length; ) {
-    if (at + 16 > bytes.length) throw damagedCheckpoint('ends inside a record');
-    const keyLength = view.getUint32(at, true);
-    const valueLength = view.getUint32(at + 4, true);
-    const sequence = view.getFloat64(at + 8, true);
-    const keyAt = at + 16;
-    const end = keyAt + keyLength + valueLength;
-    if (keyLength === 0 || end > bytes.length) throw damagedCheckpoint('ends inside a record');
-    const key = bytes.subarray(keyAt, keyAt + keyLength);
-    placeInMemory(parts, key, bytes.subarray(keyAt + keyLength, end), sequence);
-    at = end;
-    await slicer.pause();
+/** Records of a store in memory, as ValueStore.exportRecords wrote them, cut into chunks anywhere. */
+class RecordStream {
+  readonly #parts: Omit<StoreParts, 'log'>;
+  #rest: Buffer = Buffer.alloc(0);
+
+  constructor(parts: Omit<StoreParts, 'log'>) {
+    this.#parts = parts;
+  }
+
+  async add(chunk: Uint8Array, slicer: Slicer): Promise<void> {
+    const bytes = this.#rest.length === 0 ? Buffer.from(chunk) : Buffer.concat([this.#rest, chunk]);
+    let at = 0;
+    while (at + 16 <= bytes.length) {
+      const keyLength = bytes.readUInt32LE(at);
+      const valueLength = bytes.readUInt32LE(at + 4);
+      const keyAt = at + 16;
+      const valueAt = keyAt + keyLength;
+      if (keyLength === 0) throw damagedCheckpoint('has a record without a key');
+      if (valueAt + valueLength > bytes.length) break;
+      placeInMemory(
+        this.#parts,
+        bytes.subarray(keyAt, valueAt),
+        bytes.subarray(valueAt, valueAt + valueLength),
+        bytes.readDoubleLE(at + 8),
+      );
+      at = valueAt + valueLength;
+      await slicer.pause();
+    }
+    this.#rest = bytes.subarray(at);
+  }
+
+  end(): void {
+    if (this.#rest.length > 0) throw damagedCheckpoint('ends inside a record');
   }
 }
 
@@ -108,19 +119,23 @@ function placeInMemory(
   if (old !== 0) values.discard(old);
 }
 
-function applyBatch(parts: Omit<StoreParts, 'log'>, batch: LogBatch): void {
+function applyBatch(parts: Omit<StoreParts, 'log'>, batch: RecordBatch): void {
   const { keys, index, values } = parts;
   const { persistent } = values.capabilities;
-  for (const record of batch) {
-    const { key, value, handle, sequence } = record;
-    if (record.kind === LogKind.delete) {
+  for (let at = 0; at < batch.count; at++) {
+    const key = batch.key(at);
+    const kind = batch.kind(at);
+    if (kind === RECORD_DELETE) {
       keys.encodeStored(key, key.length);
       const old = index.delete(keys.hash);
       if (old !== 0 && !persistent) values.discard(old);
     } else if (!persistent) {
-      placeInMemory(parts, key, value, sequence);
+      placeInMemory(parts, key, batch.value(at), batch.sequence(at));
     } else {
-      if (record.kind === LogKind.put) values.rewrite(handle, key, key.length, value, sequence);
+      const handle = batch.handle(at);
+      if (kind === RECORD_PUT) {
+        values.rewrite(handle, key, key.length, batch.value(at), batch.sequence(at));
+      }
       keys.encodeStored(key, key.length);
       index.put(keys.hash, handle);
     }

@@ -1,6 +1,6 @@
 import { CairnError } from '../common/errors.js';
 import { copyBytes } from '../common/units.js';
-import { LogKind, LOG_FLAG_MORE } from '../log/log.js';
+import { FLAG_MORE, RECORD_DELETE, RECORD_PUT, RECORD_PUT_REF } from '../log/log.js';
 import type { DurabilityLevel } from './api.js';
 import { AckQueue } from './ack-queue.js';
 import type { StoreParts } from './parts.js';
@@ -40,12 +40,11 @@ export class WritePath {
   #batchOpen = false;
   #intervalTimer: NodeJS.Timeout | undefined;
 
-  constructor(parts: StoreParts, space: SpaceMaker, lastSequence: number) {
+  constructor(parts: StoreParts, space: SpaceMaker) {
     this.#parts = parts;
     this.#space = space;
-    this.#sequence = lastSequence;
+    this.#sequence = parts.log.firstSequence - 1;
     parts.log.onProgress((durable, written) => this.#onProgress(durable, written));
-    parts.log.onFailure((cause) => this.fail(cause));
   }
 
   /** Of the last record appended. */
@@ -91,7 +90,7 @@ export class WritePath {
     this.#check(value);
     if (value.length > values.capabilities.inlineBytesMax) {
       const handle = values.placeLargeSync(keys.bytes, keys.length, value, this.#sequence + 1);
-      this.#appendSync(LogKind.putRef, handle, undefined, level);
+      this.#appendSync(RECORD_PUT_REF, handle, undefined, level);
       this.#index(handle);
     } else {
       this.#waitSync(() => this.#tryPut(keys.bytes, keys.length, value, level));
@@ -145,21 +144,21 @@ export class WritePath {
     keyAt: (index: number) => Uint8Array,
     handles: Float64Array,
   ): Promise<void> {
-    const { keys, log, values } = this.#parts;
+    const { keys, values } = this.#parts;
     for (let index = 0; index < count; index++) {
       const key = keyAt(index);
       const handle = handles[index] as number;
       keys.encodeStored(key, key.length);
       while (
         values.capabilities.persistent &&
-        !this.#append(LogKind.putRef, 0, handle, undefined, false)
+        !this.#append(RECORD_PUT_REF, 0, handle, undefined, false)
       ) {
         await this.#logRoom();
         keys.encodeStored(key, key.length);
       }
       this.#index(handle);
     }
-    if (log.failed) this.#checkOpen();
+    this.#checkOpen();
   }
 
   /** Places a value that the log will carry by its handle only. */
@@ -203,11 +202,10 @@ export class WritePath {
 
   /** False when there is no room; nothing has changed then. */
   #tryPut(key: Uint8Array, keyLength: number, value: Uint8Array, level: DurabilityLevel): boolean {
-    const { values, log } = this.#parts;
-    if (!log.hasRoom(keyLength + value.length)) return false;
+    const { values } = this.#parts;
     const handle = values.place(key, keyLength, value, this.#sequence + 1);
     if (handle === 0) return false;
-    if (!this.#append(LogKind.put, 0, handle, value, level === 'sync')) {
+    if (!this.#append(RECORD_PUT, 0, handle, value, level === 'sync')) {
       values.discard(handle);
       return false;
     }
@@ -219,7 +217,7 @@ export class WritePath {
   #tryDelete(level: DurabilityLevel): boolean | undefined {
     const { keys, index, values, meters } = this.#parts;
     if (index.get(keys.hash) === 0) return false;
-    if (!this.#append(LogKind.delete, 0, 0, undefined, level === 'sync')) return undefined;
+    if (!this.#append(RECORD_DELETE, 0, 0, undefined, level === 'sync')) return undefined;
     values.retire(index.delete(keys.hash), this.#sequence);
     meters.deletes++;
     return true;
@@ -243,7 +241,7 @@ export class WritePath {
         this.#tryPut(operation.key, operation.key.length, value, level),
       );
       if (done) return;
-      await this.#anyRoom(operation.key.length + value.length);
+      await this.#anyRoom();
     }
   }
 
@@ -260,13 +258,13 @@ export class WritePath {
         const { key, value } = operations[index] as WriteOperation;
         const handle = inline.handles[index] as number;
         const kind =
-          value === undefined ? LogKind.delete : inline.through ? LogKind.putRef : LogKind.put;
-        const flags = index + 1 < operations.length ? LOG_FLAG_MORE : 0;
+          value === undefined ? RECORD_DELETE : inline.through ? RECORD_PUT_REF : RECORD_PUT;
+        const flags = index + 1 < operations.length ? FLAG_MORE : 0;
         this.#parts.keys.encodeStored(key, key.length);
         while (
           !this.#append(kind, flags, handle, inline.through ? undefined : value, level === 'sync')
         ) {
-          if (log.failed) this.#checkOpen();
+          this.#checkOpen();
           await log.whenRoom();
           this.#parts.keys.encodeStored(key, key.length);
         }
@@ -360,9 +358,12 @@ export class WritePath {
     }
   }
 
-  async #anyRoom(bytes: number): Promise<void> {
-    if (!this.#parts.log.hasRoom(bytes)) await this.#logRoom();
-    else await this.#parts.values.whenRoom();
+  /** The log or the values file had none; the one that has it answers at once. */
+  async #anyRoom(): Promise<void> {
+    this.#checkOpen();
+    this.#space.maybeCheckpoint();
+    await Promise.race([this.#parts.log.whenRoom(), this.#parts.values.whenRoom()]);
+    this.#checkOpen();
   }
 
   async #logRoom(): Promise<void> {
@@ -375,13 +376,13 @@ export class WritePath {
   /** A batch cannot wait for a checkpoint half-way: the log must take all of it. */
   async #logSpaceFor(bytes: number): Promise<void> {
     const { log } = this.#parts;
-    if (log.liveBytes + bytes + 2 * log.segmentBytes > log.capacityBytes && log.liveBytes > 0) {
+    if (log.liveBytes + bytes > log.capacityBytes / 2 && log.liveBytes > 0) {
       await this.#space.checkpoint();
     }
   }
 
   #append(
-    kind: LogKind,
+    kind: number,
     flags: number,
     handle: number,
     value: Uint8Array | undefined,
@@ -405,7 +406,7 @@ export class WritePath {
   }
 
   #appendSync(
-    kind: LogKind,
+    kind: number,
     handle: number,
     value: Uint8Array | undefined,
     level: DurabilityLevel,
@@ -448,13 +449,7 @@ export class WritePath {
     this.#space.maybeCheckpoint();
     if (level === 'none') return;
     if (level === 'interval') this.#startInterval();
-    const { log, fileSet } = this.#parts;
-    const sequence = this.#sequence;
-    log.startNow();
-    while ((level === 'sync' ? log.durableSequence : log.writtenSequence) < sequence) {
-      this.#checkOpen();
-      fileSet.channel.wait();
-    }
+    this.#parts.log.waitSync(level === 'sync');
   }
 
   #startInterval(): void {
@@ -462,16 +457,18 @@ export class WritePath {
     const { log, config } = this.#parts;
     this.#intervalTimer = setTimeout(() => {
       this.#intervalTimer = undefined;
-      if (!log.failed && log.durableSequence < this.#sequence) log.requestSync();
+      if (log.failed === undefined && log.durableSequence < this.#sequence) log.requestSync();
     }, config.durability.intervalMs);
     // The promise was kept by the write to the kernel; only the sync is late if the process ends.
     this.#intervalTimer.unref();
   }
 
   #onProgress(durable: number, written: number): void {
+    const { failed } = this.#parts.log;
     this.#parts.values.onDurable(durable);
     this.#durable.settle(durable);
     this.#written.settle(Math.max(durable, written));
+    if (failed !== undefined) this.fail(failed);
   }
 
   #copyKey(): Uint8Array {

@@ -1,5 +1,6 @@
-import { addon, type NativeSlotFile } from '../bindings/addon.js';
+import { addon } from '../bindings/addon.js';
 import type { FileId, FileSet } from '../bindings/file-set.js';
+import type { NativeSlotFile } from '../bindings/slot-file.js';
 import { errnoError } from '../bindings/status.js';
 import { CairnError } from '../common/errors.js';
 import { GroupedSync } from './grouped-sync.js';
@@ -17,6 +18,7 @@ import {
 /** Name of the values file; docs/FORMAT.md "Values file". */
 export const VALUES_FILE = 'values';
 
+const OPEN_OR_CREATE = 2;
 const ENOSPC = 28;
 const EDQUOT = 122;
 const E2BIG = 7;
@@ -56,7 +58,7 @@ export class SsdValueStore implements ValueStore {
   #closed = false;
 
   static async open(fileSet: FileSet, options: SsdValueStoreOptions): Promise<SsdValueStore> {
-    const file = await fileSet.open(VALUES_FILE, 'open-or-create');
+    const file = await fileSet.open(VALUES_FILE, OPEN_OR_CREATE);
     return new SsdValueStore(fileSet, file, options);
   }
 
@@ -100,6 +102,7 @@ export class SsdValueStore implements ValueStore {
     through = false,
   ): Handle {
     const handle = this.#native.place(through ? 1 : 0, key, keyLength, value, sequence);
+    this.#started();
     if (handle < 0) throw this.#placeError(handle, value.length);
     return handle;
   }
@@ -114,6 +117,7 @@ export class SsdValueStore implements ValueStore {
     handles: Float64Array,
   ): number {
     const placed = this.#native.placeRows(keys, rows, rowBytes, from, count, sequence, handles);
+    this.#started();
     if (placed < 0) throw this.#placeError(placed, rowBytes);
     return placed;
   }
@@ -137,6 +141,7 @@ export class SsdValueStore implements ValueStore {
         reject(this.#placeError(result, valueLength));
       });
       const handle = this.#native.placeLarge(key, keyLength, value, sequence, token);
+      this.#started();
       if (handle < 0) {
         this.#fileSet.channel.unregister(token);
         reject(this.#placeError(handle, valueLength));
@@ -181,6 +186,7 @@ export class SsdValueStore implements ValueStore {
 
   async flush(): Promise<void> {
     const newest = this.#native.seal();
+    this.#fileSet.kick();
     if (!this.#written(newest)) await this.#afterPosts(() => this.#written(newest));
     await this.syncData();
   }
@@ -199,7 +205,7 @@ export class SsdValueStore implements ValueStore {
         }
       });
       const found = this.#native.get(handle, key, keyLength, token);
-      if (found === null) return;
+      if (found === null) return this.#started();
       this.#fileSet.channel.unregister(token);
       try {
         resolve(this.#fromMemory(found, handle) as Buffer | undefined);
@@ -237,7 +243,7 @@ export class SsdValueStore implements ValueStore {
         }
       });
       const found = this.#native.get(handle, NO_KEY, 0, token);
-      if (found === null) return;
+      if (found === null) return this.#started();
       this.#fileSet.channel.unregister(token);
       if (typeof found === 'number' && found >= 0) resolve(this.#record(this.#arenaRecord(found)));
       else if (typeof found === 'object') resolve(this.#record(found));
@@ -294,6 +300,7 @@ export class SsdValueStore implements ValueStore {
 
   finishRestore(): void {
     this.#native.finishRestore();
+    this.#started();
   }
 
   stats(): ValueStoreStats {
@@ -323,6 +330,11 @@ export class SsdValueStore implements ValueStore {
     this.#arena = Buffer.alloc(0);
     this.#arenaWords = new DataView(new ArrayBuffer(0));
     this.#fileSet.close(this.#file);
+  }
+
+  /** The ring is submitted at the end of the turn; a simulated disk has to be told. */
+  #started(): void {
+    if (this.#fileSet.simulated) this.#fileSet.kick();
   }
 
   #written(run: number): boolean {

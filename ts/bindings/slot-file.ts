@@ -1,0 +1,89 @@
+import type { NativeIo } from './addon.js';
+
+/** The values file of a store: allocator, writer, reader and retire queue (native/value/). */
+export interface NativeSlotFile {
+  /** Numbers of the file, by `stateSlots`; `consumedReads` is written by the reader's user. */
+  readonly state: Float64Array;
+  /** The page cache; a read that ended posts the offset of its record in here. */
+  readonly arena: ArrayBuffer;
+  /** @returns the handle, 0 to come back after a post, or -errno. */
+  place(
+    lane: 0 | 1,
+    key: Uint8Array,
+    keyLength: number,
+    value: Uint8Array,
+    sequence: number,
+  ): number;
+  /** @returns the handle or -errno; the end of the write is posted to `token`. */
+  placeLarge(
+    key: Uint8Array,
+    keyLength: number,
+    value: Uint8Array,
+    sequence: number,
+    token: number,
+  ): number;
+  /** @returns rows placed, or -errno when none was. */
+  placeRows(
+    keys: BigUint64Array,
+    rows: Uint8Array,
+    rowBytes: number,
+    from: number,
+    count: number,
+    sequence: number,
+    handles: Float64Array,
+  ): number;
+  /**
+   * @param token -1: looks in memory only.
+   * @returns the record's offset in the arena, or the record; undefined: of another key; null: on
+   *   the device, the answer is posted to `token`; a negative number: -errno.
+   */
+  get(
+    handle: number,
+    key: Uint8Array,
+    keyLength: number,
+    token: number,
+  ): number | Buffer | undefined | null;
+  /** The record of a posted result of `takeBase` or more. */
+  take(id: number): Buffer;
+  retire(handle: number, sequence: number): void;
+  discard(handle: number): void;
+  onDurable(sequence: number): void;
+  onCheckpointBegin(): void;
+  onCheckpointEnd(): void;
+  pin(): number;
+  unpin(ticket: number): void;
+  /** @returns the newest run; everything placed is in runs up to it. */
+  seal(): number;
+  rewrite(
+    handle: number,
+    key: Uint8Array,
+    keyLength: number,
+    value: Uint8Array,
+    sequence: number,
+  ): number;
+  /** @returns `count`, or the index of the first handle that no slot can have. */
+  restore(handles: Float64Array, count: number): number;
+  finishRestore(): void;
+  updateState(): void;
+  close(): void;
+}
+
+export interface NativeSlotFileOptions {
+  readonly file: number;
+  readonly storeId: Uint8Array;
+  readonly sizeClasses: readonly number[] | undefined;
+  readonly capacityBytes: number;
+  readonly cacheBytes: number;
+  readonly runBytes: number;
+  readonly dirtyBytesMax: number;
+  readonly reserveBytesMax: number;
+  readonly token: number;
+}
+
+export interface NativeSlotFileConstructor {
+  new (io: NativeIo, options: NativeSlotFileOptions): NativeSlotFile;
+  readonly stateSlots: Readonly<Record<string, number>>;
+  readonly takeBase: number;
+  readonly recordHeaderBytes: number;
+  readonly valueBytesMax: number;
+}
