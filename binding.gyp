@@ -22,7 +22,7 @@
         '-O3',
         '-g0',
       ],
-      'ldflags': ['-Wl,-z,nodelete'],
+      'ldflags': ['-Wl,-z,nodelete', '-s'],
       'libraries': ['-l:liburing.a'],
     },
   ],
