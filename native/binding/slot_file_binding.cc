@@ -99,6 +99,7 @@ class NativeSlotFile final : public Napi::ObjectWrap<NativeSlotFile> {
   Napi::Value OnCheckpointEnd(const Napi::CallbackInfo& info);
   Napi::Value Pin(const Napi::CallbackInfo& info);
   Napi::Value Unpin(const Napi::CallbackInfo& info);
+  Napi::Value ReserveAhead(const Napi::CallbackInfo& info);
   Napi::Value Seal(const Napi::CallbackInfo& info);
   Napi::Value Rewrite(const Napi::CallbackInfo& info);
   Napi::Value Restore(const Napi::CallbackInfo& info);
@@ -324,6 +325,11 @@ Napi::Value NativeSlotFile::Unpin(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+Napi::Value NativeSlotFile::ReserveAhead(const Napi::CallbackInfo& info) {
+  if (writer_ != nullptr) writer_->ReserveAhead();
+  return info.Env().Undefined();
+}
+
 /// seal(): closes the open runs and writes them; returns the number of the newest run.
 Napi::Value NativeSlotFile::Seal(const Napi::CallbackInfo& info) {
   if (writer_ == nullptr) return Napi::Number::New(info.Env(), 0);
@@ -419,6 +425,7 @@ void NativeSlotFile::Register(Napi::Env env, Napi::Object exports) {
           InstanceMethod<&NativeSlotFile::OnCheckpointEnd>("onCheckpointEnd"),
           InstanceMethod<&NativeSlotFile::Pin>("pin"),
           InstanceMethod<&NativeSlotFile::Unpin>("unpin"),
+          InstanceMethod<&NativeSlotFile::ReserveAhead>("reserveAhead"),
           InstanceMethod<&NativeSlotFile::Seal>("seal"),
           InstanceMethod<&NativeSlotFile::Rewrite>("rewrite"),
           InstanceMethod<&NativeSlotFile::Restore>("restore"),

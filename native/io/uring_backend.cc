@@ -17,6 +17,7 @@
 namespace cairn {
 namespace {
 
+constexpr size_t kRegisteredArenaBytesMax = 16 << 20;
 constexpr size_t kArenaPartBytes = size_t{1} << 30;
 constexpr size_t kReapBatch = 64;
 /// A kernel without memory for requests (EAGAIN) and with nothing in flight is asked this long.
@@ -139,7 +140,9 @@ void UringBackend::UpdateFile(FileId file, int fd) {
 }
 
 void UringBackend::ArenaReserved(std::span<std::byte> arena) {
-  if (!buffers_registered_) return;
+  // Registering pins every page at once: 256 MiB took 0.2 s and more at open, and held the memory
+  // of a cache that may stay empty. A large arena is faulted in as it is used.
+  if (!buffers_registered_ || arena.size() > kRegisteredArenaBytesMax) return;
   for (size_t at = 0; at < arena.size(); at += kArenaPartBytes) {
     if (parts_.size() == kArenaPartsMax) return Degrade("registered buffers");
     const auto part = arena.subspan(at, std::min(kArenaPartBytes, arena.size() - at));

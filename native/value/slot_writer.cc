@@ -156,6 +156,10 @@ bool SlotWriter::ReserveFor(uint64_t offset_bytes, uint64_t length_bytes) {
   return true;
 }
 
+void SlotWriter::ReserveAhead() {
+  if (reserving_ == nullptr) StartReserve(1);  // unit 0 is never handed out
+}
+
 void SlotWriter::StartReserve(uint64_t first_unit) {
   // A quarter of what is there: small stores stay small, large ones ask rarely.
   const uint64_t step =

@@ -48,6 +48,9 @@ class SlotWriter {
   Result<Handle> PlaceLarge(std::span<const std::byte> key, std::span<const std::byte> value,
                             uint64_t sequence, int64_t token);
 
+  /// Reserves the first space, so that the first records need not wait; a post follows.
+  void ReserveAhead();
+
   /// The slot's bytes while its run is in memory, else empty.
   std::span<const std::byte> Find(Handle handle) const;
 

@@ -52,6 +52,8 @@ export interface NativeSlotFile {
   onCheckpointEnd(): void;
   pin(): number;
   unpin(ticket: number): void;
+  /** Reserves the first space; a post follows. */
+  reserveAhead(): void;
   /** @returns the newest run; everything placed is in runs up to it. */
   seal(): number;
   rewrite(

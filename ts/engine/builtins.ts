@@ -25,6 +25,7 @@ export function createRegistry(): Registry<Factories> {
       runBytes: tuning.runBytes,
       dirtyBytesMax: tuning.dirtyBytesMax,
       reserveBytesMax: tuning.reserveBytesMax,
+      readOnly: config.readOnly,
     }),
   );
   registry.register('value', 'DRAM_VALUE_STORE', ({ config, tuning, slots }) => {

@@ -37,6 +37,7 @@ export interface SsdValueStoreOptions {
   readonly runBytes: number;
   readonly dirtyBytesMax: number;
   readonly reserveBytesMax: number;
+  readonly readOnly: boolean;
 }
 
 /** `SSD_VALUE_STORE`: records in slots of one file, placed by the allocator of the addon. */
@@ -59,7 +60,15 @@ export class SsdValueStore implements ValueStore {
 
   static async open(fileSet: FileSet, options: SsdValueStoreOptions): Promise<SsdValueStore> {
     const file = await fileSet.open(VALUES_FILE, OPEN_OR_CREATE);
-    return new SsdValueStore(fileSet, file, options);
+    const store = new SsdValueStore(fileSet, file, options);
+    if (!options.readOnly) {
+      // The first records then need not wait; a full device is the first write's business.
+      const reserved = store.whenRoom();
+      store.#native.reserveAhead();
+      store.#started();
+      await reserved;
+    }
+    return store;
   }
 
   private constructor(fileSet: FileSet, file: FileId, options: SsdValueStoreOptions) {
@@ -149,12 +158,7 @@ export class SsdValueStore implements ValueStore {
     });
   }
 
-  placeLargeSync(
-    key: Uint8Array,
-    keyLength: number,
-    value: Uint8Array,
-    sequence: number,
-  ): Handle {
+  placeLargeSync(key: Uint8Array, keyLength: number, value: Uint8Array, sequence: number): Handle {
     const channel = this.#fileSet.channel;
     let written: number | undefined;
     const token = channel.once((result) => (written = result));
