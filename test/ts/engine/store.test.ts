@@ -114,7 +114,7 @@ for (const { name, config } of COMBINATIONS) {
         const expected = new Map<string, string>();
         for (let n = 0; n < 1000; n++) {
           expected.set(String(keyOf(n)), `value ${n}`);
-          void store.put(keyOf(n), `value ${n}`, { durability: 'none' });
+          await store.put(keyOf(n), `value ${n}`, { durability: 'none' });
         }
         const seen = new Map<string, string>();
         for await (const [key, value] of store.entries({ keyEncoding: 'utf8' })) {
