@@ -17,9 +17,13 @@ namespace cairn {
 namespace {
 
 constexpr std::array<const char*, static_cast<size_t>(LogSlot::kCount)> kStateNames = {
-    "appendedSequence", "completeSequence", "writtenSequence", "durableSequence", "pendingBytes",
-    "liveBytes",        "freeSegments",     "failedErrno",     "groups",          "syncs",
-    "bytesWritten",     "records",          "segmentId",
+    "appendedSequence", "completeSequence",
+    "writtenSequence",  "durableSequence",
+    "pendingBytes",     "liveBytes",
+    "freeSegments",     "failedErrno",
+    "groups",           "syncs",
+    "bytesWritten",     "records",
+    "segmentId",        "busy",
 };
 
 /// What the functions of one writer share: the last of them to be collected ends it.

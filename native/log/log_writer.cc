@@ -85,12 +85,10 @@ AppendResult LogWriter::Append(const LogRecord& record, bool want_sync) {
   CopyRecord(record, record_bytes);
   Group& group = *filling_;
   group.want_sync |= want_sync;
-  if (operation_ == Operation::kNone && !group.more &&
-      uint64_t{group.records} * 2 >= last_group_records_) {
-    Flush();
-  } else {
-    Hold(true);
-  }
+  // Also when it starts at once: the sink's listener learns of an operation in flight by Release.
+  Hold(true);
+  const bool enough = uint64_t{group.records} * 2 >= last_group_records_;
+  if (operation_ == Operation::kNone && !group.more && enough) Flush();
   return AppendResult::kAppended;
 }
 
@@ -189,6 +187,7 @@ void LogWriter::AddSegment(FileId file) {
 uint64_t LogWriter::Rotate() {
   CloseFilling();
   segment_open_ = false;
+  if (!ready_.empty()) Hold(true);
   StartNext();
   return next_segment_id_;
 }
@@ -228,8 +227,10 @@ void LogWriter::RequestSync() {
   } else if (operation_ == Operation::kWrite) {
     sync_requested_ = true;
   } else if (operation_ == Operation::kNone && unsynced_) {
+    Hold(true);
     StartSync();
     files_.io().Submit();
+    Hold(false);
   }
 }
 
@@ -267,6 +268,7 @@ void LogWriter::StartWrite() {
   const bool sync = group.want_sync && !unsynced_ && files_.io().capabilities().durable_write;
   operation_ = sync ? Operation::kSyncWrite : Operation::kWrite;
   self_ = shared_from_this();
+  Set(LogSlot::kBusy, 1);
   last_group_records_ = group.records;
   written_file_ = group.segment.file;
   files_.io().Write(group.segment.file, group.offset_bytes - group.start,
@@ -277,6 +279,7 @@ void LogWriter::StartWrite() {
 void LogWriter::StartSync() {
   operation_ = Operation::kSync;
   self_ = shared_from_this();
+  Set(LogSlot::kBusy, 1);
   sync_requested_ = false;
   files_.io().Sync(written_file_, &done_);
 }
@@ -330,6 +333,7 @@ size_t LogWriter::Seal(Group* group) {
 void LogWriter::OnDone(int64_t result) {
   const std::shared_ptr<LogWriter> alive = std::move(self_);
   const Operation ended = std::exchange(operation_, Operation::kNone);
+  Set(LogSlot::kBusy, 0);
   if (result < 0) {
     Fail(result);
     return;

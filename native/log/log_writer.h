@@ -50,6 +50,7 @@ enum class LogSlot : size_t {
   kBytesWritten,
   kRecords,
   kSegmentId,  // the last one begun, 0 before the first
+  kBusy,       // 1 while a write or a sync is in flight
   kCount,
 };
 

@@ -1,0 +1,425 @@
+import { addon } from '../bindings/addon.js';
+import type { FileId, FileSet } from '../bindings/file-set.js';
+import type { NativeLogWriter } from '../bindings/log.js';
+import { CairnError, isCairnError } from '../common/errors.js';
+import { MIB } from '../common/units.js';
+import { layout } from './layout.js';
+import { replayLog, type OnRecords, type ReplayOptions, type ReplayReport } from './replay.js';
+import { prepareSegmentFile, segmentFileIndex, segmentFileName } from './segment-files.js';
+
+/** What a record says; the numbers are on disk (docs/FORMAT.md "Record"). */
+export const RECORD_PUT = 1;
+export const RECORD_PUT_REF = 2;
+export const RECORD_DELETE = 3;
+export { FLAG_MORE } from './layout.js';
+
+/**
+ * Added to the highest sequence ever seen before the first append after a recovery: whatever a cut
+ * tail or a slot written for it carries is below.
+ */
+export const SEQUENCE_GAP = 2 ** 20;
+
+export interface LogOptions {
+  readonly storeId: Uint8Array;
+  /** Bytes of a segment; a multiple of 4 KiB, 16 KiB to 1 GiB. */
+  readonly segmentBytes: number;
+  /** Largest write. @default 1 MiB */
+  readonly maxGroupBytes?: number;
+  /** Appended and not yet written, beyond which append returns false. @default 8 MiB */
+  readonly maxPendingBytes?: number;
+  /** All segments together; raised to four segments. @default 64 MiB */
+  readonly capacityBytes?: number;
+}
+
+export interface RecoverOptions extends LogOptions, Omit<ReplayOptions, 'readOnly'> {}
+
+export type OnProgress = (durableSequence: number, writtenSequence: number) => void;
+
+interface Waiter {
+  readonly sequence: number;
+  readonly resolve: () => void;
+  readonly reject: (error: CairnError) => void;
+}
+/** A live segment from before this open: the native writer does not know it. */
+interface OldSegment {
+  readonly name: string;
+  readonly file: FileId;
+  readonly fileBytes: number;
+  readonly segmentId: number;
+}
+
+const FREE_SEGMENTS = 2;
+
+/**
+ * The write-ahead log: append copies a record and returns; groups of records go to the device one
+ * after the other (native/log/log_writer.h). Sequences are the caller's and ascend.
+ *
+ * Any failed write or sync is final: append, sync and whenRoom throw CAIRN_IO (or CAIRN_NO_SPACE)
+ * from then on; only reopening the store clears it.
+ */
+export class Log {
+  private readonly native: NativeLogWriter;
+  private readonly state: Float64Array;
+  private readonly token: number;
+  private readonly slots = layout().state;
+  private readonly names = new Map<FileId, string>();
+  private readonly syncWaiters: Waiter[] = [];
+  private roomWaiters: Waiter[] = [];
+  private progress: OnProgress | undefined;
+  private failure: CairnError | undefined;
+  private shortage: CairnError | undefined;
+  private old: OldSegment[] = [];
+  private making: Promise<void> | undefined;
+  private nextFileIndex = 0;
+  private closed = false;
+
+  /** The first sequence that may be appended. */
+  readonly firstSequence: number;
+
+  private constructor(
+    private readonly files: FileSet,
+    private readonly options: LogOptions,
+    place: { nextSegmentId: number; previousSequence: number; firstSequence: number },
+  ) {
+    this.firstSequence = place.firstSequence;
+    this.token = files.channel.register((result) => this.onPost(result));
+    this.native = new (addon().NativeLogWriter)({
+      io: files.native,
+      storeId: options.storeId,
+      segmentBytes: options.segmentBytes,
+      maxGroupBytes: options.maxGroupBytes ?? MIB,
+      maxPendingBytes: options.maxPendingBytes ?? 8 * MIB,
+      token: this.token,
+      ...place,
+    });
+    this.state = this.native.state;
+  }
+
+  /** A log without a record: first segment id 1, first sequence 1. One segment is ready on return. */
+  static async create(files: FileSet, options: LogOptions): Promise<Log> {
+    const place = { nextSegmentId: 1, previousSequence: 0, firstSequence: 1 };
+    const log = new Log(files, options, place);
+    await log.addSegment();
+    return log;
+  }
+
+  /**
+   * Hands back the records after the checkpoint, then is ready for appends. The new records go to a
+   * segment of their own, so that nothing behind the cut can be read again.
+   *
+   * @param onRecords complete batches only; a batch of records may be cut between two calls.
+   * @throws CairnError CAIRN_CORRUPTION with file and offset when a durable record cannot be read.
+   */
+  static async recover(
+    files: FileSet,
+    options: RecoverOptions,
+    onRecords: OnRecords,
+  ): Promise<{ readonly log: Log; readonly report: ReplayReport }> {
+    const { report, plan, files: found } = await replayLog(files, options, onRecords);
+    const log = new Log(files, options, {
+      nextSegmentId: Math.max(plan.highestSegmentId, options.firstSegmentId - 1) + 1,
+      previousSequence: plan.lastSequence,
+      firstSequence: plan.highestSequence + SEQUENCE_GAP,
+    });
+    for (const source of found) {
+      log.names.set(source.file, source.name);
+      log.nextFileIndex = Math.max(log.nextFileIndex, segmentFileIndex(source.name) + 1);
+      if (source.segmentId !== 0) log.old.push(source);
+      else await log.recycle(source);
+    }
+    if (log.freeSegments === 0) await log.addSegment();
+    return { log, report };
+  }
+
+  get appendedSequence(): number {
+    return this.state[this.slots.appendedSequence] as number;
+  }
+  /** The last appended record that ends a batch. */
+  get completeSequence(): number {
+    return this.state[this.slots.completeSequence] as number;
+  }
+  /** Survives the end of the process; never inside a batch. */
+  get writtenSequence(): number {
+    return this.state[this.slots.writtenSequence] as number;
+  }
+  /** Survives power loss; never inside a batch. */
+  get durableSequence(): number {
+    return this.state[this.slots.durableSequence] as number;
+  }
+  get pendingBytes(): number {
+    return this.state[this.slots.pendingBytes] as number;
+  }
+  /** In segments that hold records and are not released. */
+  get liveBytes(): number {
+    const old = this.old.reduce((sum, segment) => sum + segment.fileBytes, 0);
+    return (this.state[this.slots.liveBytes] as number) + old;
+  }
+  get freeSegments(): number {
+    return this.state[this.slots.freeSegments] as number;
+  }
+  get bytesWritten(): number {
+    return this.state[this.slots.bytesWritten] as number;
+  }
+  get groups(): number {
+    return this.state[this.slots.groups] as number;
+  }
+  get syncs(): number {
+    return this.state[this.slots.syncs] as number;
+  }
+  get capacityBytes(): number {
+    return Math.max(this.options.capacityBytes ?? 64 * MIB, 4 * this.options.segmentBytes);
+  }
+  /** The failure that ended writing, if one did. */
+  get failed(): CairnError | undefined {
+    return this.failure;
+  }
+
+  /**
+   * Copies a record into the group that will be written next.
+   *
+   * @param key its first keyLength bytes, 1 to 65536.
+   * @param value for RECORD_PUT only.
+   * @param sequence above all before it.
+   * @param wantSync the group is made durable, not just written.
+   * @returns false when there is no room and nothing was done: again after {@link whenRoom}. Between
+   * the records of a batch nothing else may be appended meanwhile.
+   * @throws CairnError CAIRN_TOO_LARGE when the record does not fit into a segment.
+   */
+  append(
+    kind: number,
+    flags: number,
+    handle: number,
+    key: Uint8Array,
+    keyLength: number,
+    value: Uint8Array | undefined,
+    sequence: number,
+    wantSync: boolean,
+  ): boolean {
+    const bits = kind | (flags << 8) | (wantSync ? 0x10000 : 0);
+    const result = this.native.append(bits, handle, key, keyLength, value, sequence);
+    if (this.files.simulated) this.files.kick();
+    if (result === 1) return true;
+    return this.refused(result);
+  }
+
+  private refused(result: number): false {
+    switch (result) {
+      case 0:
+        this.makeSegments();
+        return false;
+      case -1:
+        throw this.failure ?? this.failureOf(-(this.state[this.slots.failedErrno] as number));
+      case -2:
+        throw closedError('append');
+      case -3:
+        throw new CairnError(
+          'CAIRN_TOO_LARGE',
+          `append: the record does not fit into a log segment of ${this.options.segmentBytes} bytes`,
+          { operation: 'append' },
+        );
+      case -5:
+        throw new CairnError('CAIRN_NO_SPACE', 'append: no memory for the group', {
+          operation: 'append',
+        });
+      default:
+        throw new CairnError(
+          'CAIRN_INVALID_ARGUMENT',
+          'append: sizes out of range, or a sequence that is not above the last one',
+          { operation: 'append' },
+        );
+    }
+  }
+
+  /** Resolves when {@link append} may succeed again: something was written, or a segment came. */
+  whenRoom(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.closed) return reject(closedError('append'));
+      if (this.failure !== undefined) return reject(this.failure);
+      this.roomWaiters.push({ sequence: 0, resolve, reject });
+      this.makeSegments();
+    });
+  }
+
+  /** Resolves when every complete batch appended so far is durable. */
+  sync(): Promise<void> {
+    if (this.failure !== undefined) return Promise.reject(this.failure);
+    if (this.closed) return Promise.reject(closedError('sync'));
+    const sequence = this.completeSequence;
+    if (this.durableSequence >= sequence) return Promise.resolve();
+    this.requestSync();
+    return new Promise((resolve, reject) => this.syncWaiters.push({ sequence, resolve, reject }));
+  }
+
+  /** Asks for a durable point without waiting for it: see {@link onProgress}. */
+  requestSync(): void {
+    this.native.requestSync();
+    if (this.files.simulated) this.files.kick();
+  }
+
+  /** Blocks until every complete batch appended so far is durable, or only written. */
+  waitSync(durable: boolean): void {
+    const sequence = this.completeSequence;
+    if (durable && this.durableSequence < sequence) this.native.requestSync();
+    this.native.flush();
+    while ((durable ? this.durableSequence : this.writtenSequence) < sequence) {
+      if (this.failure !== undefined) throw this.failure;
+      this.files.channel.wait();
+    }
+  }
+
+  /** Starts what is pending without waiting for the end of the turn. */
+  flush(): void {
+    this.native.flush();
+    if (this.files.simulated) this.files.kick();
+  }
+
+  /** Called after each group and each sync; one callback at a time. */
+  onProgress(callback: OnProgress | undefined): void {
+    this.progress = callback;
+  }
+
+  /** Ends the current segment. @returns id of the segment that the next record begins. */
+  rotate(): number {
+    const next = this.native.rotate();
+    if (this.files.simulated) this.files.kick();
+    return next;
+  }
+
+  /**
+   * Recycles the segments below segmentId. A durable manifest no longer names them.
+   */
+  release(segmentId: number): void {
+    if (this.failure !== undefined) return;
+    this.native.releaseBefore(segmentId);
+    const gone = this.old.filter((segment) => segment.segmentId < segmentId);
+    this.old = this.old.filter((segment) => segment.segmentId >= segmentId);
+    for (const segment of gone) void this.recycle(segment).catch(() => undefined);
+    this.settleRoom();
+    this.makeSegments();
+  }
+
+  /** Writes what is pending, makes it durable, closes the files. May be called again. */
+  async close(): Promise<void> {
+    if (this.closed) return;
+    if (this.failure === undefined) {
+      await this.sync();
+      while (this.isBusy() && this.failure === undefined) await this.whenRoom();
+    }
+    this.closed = true;
+    this.native.close();
+    await this.making;
+    this.files.channel.unregister(this.token);
+    const error = closedError('append');
+    for (const waiter of [...this.roomWaiters, ...this.syncWaiters]) waiter.reject(error);
+    this.roomWaiters = [];
+    this.syncWaiters.length = 0;
+    for (const file of this.names.keys()) this.files.close(file);
+    this.names.clear();
+  }
+
+  private isBusy(): boolean {
+    if (this.pendingBytes > 0) this.flush();
+    return this.pendingBytes > 0 || this.state[this.slots.busy] !== 0;
+  }
+
+  private onPost(result: number): void {
+    if (result < 0) {
+      this.fail(result);
+      return;
+    }
+    const durable = this.durableSequence;
+    let settled = 0;
+    for (const waiter of this.syncWaiters) {
+      if (waiter.sequence > durable) break;
+      waiter.resolve();
+      settled++;
+    }
+    if (settled > 0) this.syncWaiters.splice(0, settled);
+    // A request for a sync reaches a batch only up to its last record then.
+    if (this.syncWaiters.length > 0 && this.state[this.slots.busy] === 0) this.requestSync();
+    this.settleRoom();
+    if (this.freeSegments < FREE_SEGMENTS) this.makeSegments();
+    this.progress?.(durable, this.writtenSequence);
+  }
+
+  private failureOf(result: number): CairnError {
+    return new CairnError(
+      'CAIRN_IO',
+      'writing the log failed: the store takes no more writes until it is reopened',
+      { operation: 'append', cause: Object.assign(new Error('log write'), { errno: -result }) },
+    );
+  }
+
+  private fail(result: number): void {
+    this.failure ??= this.failureOf(result);
+    const waiters = [...this.syncWaiters, ...this.roomWaiters];
+    this.syncWaiters.length = 0;
+    this.roomWaiters = [];
+    for (const waiter of waiters) waiter.reject(this.failure);
+    this.progress?.(this.durableSequence, this.writtenSequence);
+  }
+
+  private settleRoom(): void {
+    if (this.roomWaiters.length === 0) return;
+    const waiters = this.roomWaiters;
+    this.roomWaiters = [];
+    for (const waiter of waiters) waiter.resolve();
+  }
+
+  private totalBytes(): number {
+    return this.names.size * this.options.segmentBytes;
+  }
+
+  /** Prepares segments in the background until two are free or the capacity is used. */
+  private makeSegments(): void {
+    if (this.making !== undefined || this.closed || this.failure !== undefined) return;
+    if (this.freeSegments >= FREE_SEGMENTS) return;
+    if (this.totalBytes() + this.options.segmentBytes > this.capacityBytes) return;
+    this.making = this.addSegment()
+      .catch((error: unknown) => this.onShortage(error))
+      .finally(() => {
+        this.making = undefined;
+        if (this.shortage === undefined) this.makeSegments();
+      });
+  }
+
+  /** Waiters learn of it when nothing else will make room; the next append tries again. */
+  private onShortage(error: unknown): void {
+    this.shortage = isCairnError(error)
+      ? error
+      : new CairnError('CAIRN_IO', 'preparing a log segment failed', { cause: error });
+    if (this.freeSegments > 0 || this.isBusy()) return;
+    const waiters = this.roomWaiters;
+    this.roomWaiters = [];
+    for (const waiter of waiters) waiter.reject(this.shortage);
+  }
+
+  private async addSegment(): Promise<void> {
+    this.shortage = undefined;
+    const name = segmentFileName(this.nextFileIndex++);
+    const file = await prepareSegmentFile(this.files, name, this.options.segmentBytes);
+    this.adopt(file, name);
+  }
+
+  private adopt(file: FileId, name: string): void {
+    this.names.set(file, name);
+    this.native.addSegment(file);
+    this.settleRoom();
+  }
+
+  /** A file of the right size is a free segment; another one is removed. */
+  private async recycle(segment: OldSegment): Promise<void> {
+    if (segment.fileBytes === this.options.segmentBytes) {
+      this.adopt(segment.file, segment.name);
+      return;
+    }
+    this.names.delete(segment.file);
+    this.files.close(segment.file);
+    await this.files.remove(segment.name);
+    await this.files.syncDirectory();
+  }
+}
+
+function closedError(operation: string): CairnError {
+  return new CairnError('CAIRN_CLOSED', `${operation}: the log is closed`, { operation });
+}

@@ -1,0 +1,42 @@
+import type { FileId, FileSet } from '../bindings/file-set.js';
+import { MIB } from '../common/units.js';
+
+/** The name of the n-th segment file. Files are recycled; the segment id is inside. */
+export function segmentFileName(index: number): string {
+  return `log-${String(index).padStart(4, '0')}`;
+}
+
+export function segmentFileIndex(name: string): number {
+  return Number(name.slice('log-'.length));
+}
+
+/**
+ * Prepares a segment file: as long as it will ever be, every byte written once, durable with its
+ * name. A sync after a write into space that was only reserved costs 1.4 to 3.3 times as much
+ * (DESIGN section 3, decision 5), and on a full disk the error comes here and not at an append.
+ *
+ * @throws CairnError CAIRN_NO_SPACE, CAIRN_IO; the file is gone again then, as far as possible.
+ */
+export async function prepareSegmentFile(
+  files: FileSet,
+  name: string,
+  segmentBytes: number,
+): Promise<FileId> {
+  const file = await files.open(name, 2);
+  try {
+    const pieceBytes = Math.min(MIB, segmentBytes);
+    const zeros = new Uint8Array(files.native.allocate(pieceBytes));
+    for (let offset = 0; offset < segmentBytes; offset += pieceBytes) {
+      const length = Math.min(pieceBytes, segmentBytes - offset);
+      await files.write(file, offset, zeros.subarray(0, length), { sync: false });
+    }
+    await files.sync(file);
+    await files.syncDirectory();
+    return file;
+  } catch (error) {
+    files.close(file);
+    // The first error counts; a file that stays is completed or removed by the next open.
+    await files.remove(name).catch(() => undefined);
+    throw error;
+  }
+}
