@@ -7,7 +7,6 @@ import { CHUNK_PAYLOAD_MAX, layout } from './layout.js';
 export { CHUNK_PAYLOAD_MAX } from './layout.js';
 
 /** Of the largest chunk: its header takes less than a page. */
-const CHUNK_MAX_BYTES = CHUNK_PAYLOAD_MAX + PAGE_BYTES;
 /** Chunks on their way at once, and so buffers of a writer. */
 const WRITES_IN_FLIGHT = 4;
 const WINDOW_BYTES = 4 * MIB;
@@ -100,7 +99,7 @@ export class CheckpointWriter {
    */
   async add(kind: number, payload: Uint8Array, entries: number): Promise<void> {
     const size = alignUp(this.headerBytes + payload.length, PAGE_BYTES);
-    const buffer = await this.takeBuffer();
+    const buffer = await this.takeBuffer(size);
     const pages = buffer.subarray(0, size);
     const { storeId, id } = this.place;
     if (payload.length <= CHUNK_PAYLOAD_MAX) pages.set(payload, this.headerBytes);
@@ -160,13 +159,14 @@ export class CheckpointWriter {
     await this.files.remove(checkpointFileName(this.place.id)).catch(() => undefined);
   }
 
-  private async takeBuffer(): Promise<Uint8Array> {
+  /** Of at least `size` bytes; external memory is dear to the collector, so no more than that. */
+  private async takeBuffer(size: number): Promise<Uint8Array> {
     for (;;) {
       const buffer = this.free.pop();
-      if (buffer !== undefined) return buffer;
-      if (this.buffers < WRITES_IN_FLIGHT) {
-        this.buffers++;
-        return new Uint8Array(this.files.native.allocate(CHUNK_MAX_BYTES));
+      if (buffer !== undefined && buffer.length >= size) return buffer;
+      if (buffer !== undefined || this.buffers < WRITES_IN_FLIGHT) {
+        if (buffer === undefined) this.buffers++;
+        return new Uint8Array(this.files.native.allocate(size));
       }
       await Promise.race(this.writes);
     }
