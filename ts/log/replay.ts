@@ -51,6 +51,7 @@ const NAME = /^log-[0-9]{4,}$/;
 /** Segments up to this total are kept in memory between the scan and the replay. */
 const KEEP_BYTES = 96 * MIB;
 const SLICE_MS = 0.7;
+const READ_PIECE_BYTES = MIB;
 const SCAN_STEP_BYTES = 512 * KIB;
 const MAX_ROWS = 2048;
 const MIN_ROWS = 32;
@@ -219,7 +220,13 @@ async function readHeader(
 async function readSegment(files: FileSet, source: Source): Promise<Uint8Array> {
   if (source.bytes !== undefined) return source.bytes;
   if (source.scanBytes === 0) return new Uint8Array(0);
-  return files.read(source.file, 0, source.scanBytes);
+  const bytes = new Uint8Array(files.native.allocate(source.scanBytes));
+  // In pieces: the kernel maps the memory of a read in the call that starts it, on this thread.
+  for (let offset = 0; offset < bytes.length; offset += READ_PIECE_BYTES) {
+    const end = Math.min(offset + READ_PIECE_BYTES, bytes.length);
+    await files.readInto(source.file, offset, bytes.subarray(offset, end));
+  }
+  return bytes;
 }
 
 async function scan(
