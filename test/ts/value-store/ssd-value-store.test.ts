@@ -1,0 +1,62 @@
+import { FileSet } from '../../../ts/bindings/file-set.js';
+import { SsdValueStore } from '../../../ts/value-store/ssd-value-store.js';
+import type { ValueStore } from '../../../ts/value-store/value-store.js';
+import { newSimDisk } from '../../support/sim-disk.js';
+import {
+  valueStoreConformance,
+  type ValueStoreHost,
+} from '../../support/value-store-conformance.js';
+
+type Disk = ReturnType<typeof newSimDisk>;
+
+/** On a simulated disk, which a store that is opened again gets anew. */
+class SimulatedHost implements ValueStoreHost {
+  readonly #disks = new WeakMap<
+    ValueStore,
+    { readonly disk: Disk; readonly capacityBytes: number }
+  >();
+
+  constructor(
+    private readonly cacheBytes: number,
+    private readonly sizeClasses?: readonly number[],
+  ) {}
+
+  open({ capacityBytes }: { readonly capacityBytes: number }): Promise<ValueStore> {
+    return this.#openOn(newSimDisk(), capacityBytes);
+  }
+
+  async reopen(store: ValueStore): Promise<ValueStore> {
+    const opened = this.#disks.get(store);
+    if (opened === undefined) throw new Error('not a store of this host');
+    await store.close();
+    return this.#openOn(opened.disk, opened.capacityBytes);
+  }
+
+  async #openOn(disk: Disk, capacityBytes: number): Promise<ValueStore> {
+    const store = await SsdValueStore.open(FileSet.simulate(disk), {
+      storeId: new Uint8Array(16).fill(7),
+      sizeClasses: this.sizeClasses,
+      capacityBytes,
+      cacheBytes: this.cacheBytes,
+      inlineBytesMax: 64 * 1024,
+      runBytes: 256 * 1024,
+      dirtyBytesMax: 1024 * 1024,
+      reserveBytesMax: 4 * 1024 * 1024,
+      readOnly: false,
+    });
+    this.#disks.set(store, { disk, capacityBytes });
+    return store;
+  }
+}
+
+describe('SsdValueStore', () => {
+  valueStoreConformance(new SimulatedHost(1024 * 1024));
+
+  describe('without a page cache', () => {
+    valueStoreConformance(new SimulatedHost(0));
+  });
+
+  describe('with explicit size classes', () => {
+    valueStoreConformance(new SimulatedHost(1024 * 1024, [100, 512, 8000]));
+  });
+});
