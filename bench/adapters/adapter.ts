@@ -50,13 +50,14 @@ export type LoadForm =
 export interface Engine {
   readonly name: string;
   key(identity: number): EngineKey;
-  /** Loads all identities; durable when it resolves. Values are made by the caller's function. */
-  load(
-    all: Uint32Array,
-    value: (identity: number) => Uint8Array,
-    form: LoadForm,
-    rows: Uint8Array | null,
-  ): Promise<void>;
+  /** Makes what {@link load} wants of the caller's data, before the clock runs: keys cost as well. */
+  prepareLoad(all: Uint32Array, form: LoadForm, rows: Uint8Array | null): unknown;
+  /**
+   * Loads what was prepared; durable when it resolves.
+   *
+   * @param value of the entry with this identity, where the values are not in rows.
+   */
+  load(prepared: unknown, value: (identity: number) => Uint8Array): Promise<void>;
   getSync(key: EngineKey): Uint8Array | undefined;
   get(key: EngineKey): Promise<Uint8Array | undefined>;
   put(key: EngineKey, value: Uint8Array): Promise<void>;
@@ -79,3 +80,9 @@ export interface Engine {
 export type OpenEngine = (options: OpenOptions) => Promise<Engine>;
 
 export const PEER_BATCH = 1000;
+
+/** Identities and their keys in the same order: what engines without a form of their own load. */
+export interface KeyedEntries {
+  readonly all: Uint32Array;
+  readonly keys: readonly EngineKey[];
+}

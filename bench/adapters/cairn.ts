@@ -1,8 +1,15 @@
 import { pathToFileURL } from 'node:url';
-import type { Store } from '../../ts/engine/api.js';
+import type { RowSource, Store } from '../../ts/engine/api.js';
 import { engineEntry } from '../paths.js';
 import { textKey } from '../random.js';
-import type { Counters, Engine, EngineKey, LoadForm, OpenOptions } from './adapter.js';
+import type {
+  Counters,
+  Engine,
+  EngineKey,
+  KeyedEntries,
+  LoadForm,
+  OpenOptions,
+} from './adapter.js';
 
 /** Values read from the device are not to be found here a second time. */
 export const COLD_CACHE_BYTES = 4 * 1024 * 1024;
@@ -12,11 +19,10 @@ interface EntryPoint {
 }
 
 function* pairsOf(
-  all: Uint32Array,
-  key: (identity: number) => EngineKey,
+  { all, keys }: KeyedEntries,
   value: (identity: number) => Uint8Array,
 ): Generator<readonly [EngineKey, Uint8Array]> {
-  for (const identity of all) yield [key(identity), value(identity)];
+  for (let i = 0; i < all.length; i += 1) yield [keys[i] ?? 0, value(all[i] ?? 0)];
 }
 
 class CairnEngine implements Engine {
@@ -33,18 +39,16 @@ class CairnEngine implements Engine {
     return this.#text ? textKey(identity) : identity;
   }
 
-  async load(
-    all: Uint32Array,
-    value: (identity: number) => Uint8Array,
-    form: LoadForm,
-    rows: Uint8Array | null,
-  ): Promise<void> {
+  prepareLoad(all: Uint32Array, form: LoadForm, rows: Uint8Array | null): unknown {
     if (form === 'rows' && rows !== null) {
-      const keys = BigUint64Array.from(all, (identity) => BigInt(identity));
-      await this.#store.bulkLoad({ keys, rows, rowBytes: rows.length / all.length });
-    } else {
-      await this.#store.bulkLoad(pairsOf(all, (identity) => this.key(identity), value));
+      return { keys: this.prepareBatch(all), rows, rowBytes: rows.length / all.length };
     }
+    return { all, keys: Array.from(all, (identity) => this.key(identity)) };
+  }
+
+  async load(prepared: unknown, value: (identity: number) => Uint8Array): Promise<void> {
+    const source = prepared as RowSource | KeyedEntries;
+    await this.#store.bulkLoad('rows' in source ? source : pairsOf(source, value));
   }
 
   getSync(key: EngineKey): Uint8Array | undefined {

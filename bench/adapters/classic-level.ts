@@ -5,6 +5,7 @@ import {
   type Counters,
   type Engine,
   type EngineKey,
+  type KeyedEntries,
   type OpenOptions,
 } from './adapter.js';
 
@@ -33,17 +34,17 @@ class ClassicLevelEngine implements Engine {
     return key;
   }
 
-  async load(all: Uint32Array, value: (identity: number) => Uint8Array): Promise<void> {
+  prepareLoad(all: Uint32Array): unknown {
+    return { all, keys: Array.from(all, (identity) => this.key(identity)) };
+  }
+
+  async load(prepared: unknown, value: (identity: number) => Uint8Array): Promise<void> {
+    const { all, keys } = prepared as KeyedEntries;
     for (let from = 0; from < all.length; from += PEER_BATCH) {
       const to = Math.min(all.length, from + PEER_BATCH);
       const operations = [];
       for (let i = from; i < to; i += 1) {
-        const identity = all[i] ?? 0;
-        operations.push({
-          type: 'put' as const,
-          key: this.key(identity),
-          value: value(identity),
-        });
+        operations.push({ type: 'put' as const, key: keys[i] ?? '', value: value(all[i] ?? 0) });
       }
       // The last one is synced, and with it the log before it; older logs became synced tables.
       await this.#level.batch(operations, { sync: to === all.length });

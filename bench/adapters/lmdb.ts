@@ -5,6 +5,7 @@ import {
   type Counters,
   type Engine,
   type EngineKey,
+  type KeyedEntries,
   type OpenOptions,
 } from './adapter.js';
 
@@ -25,14 +26,18 @@ class LmdbEngine implements Engine {
     return this.#text ? textKey(identity) : identity;
   }
 
-  async load(all: Uint32Array, value: (identity: number) => Uint8Array): Promise<void> {
+  prepareLoad(all: Uint32Array): unknown {
+    return { all, keys: Array.from(all, (identity) => this.key(identity)) };
+  }
+
+  async load(prepared: unknown, value: (identity: number) => Uint8Array): Promise<void> {
+    const { all, keys } = prepared as KeyedEntries;
     const database = this.#database;
     for (let from = 0; from < all.length; from += PEER_BATCH) {
       const to = Math.min(all.length, from + PEER_BATCH);
       await database.batch(() => {
         for (let i = from; i < to; i += 1) {
-          const identity = all[i] ?? 0;
-          void database.put(this.key(identity), value(identity) as Buffer);
+          void database.put(keys[i] ?? 0, value(all[i] ?? 0) as Buffer);
         }
       });
     }
