@@ -258,7 +258,7 @@ void NativeIo::OnDrain(const Napi::CallbackInfo& info) {
   if (!info[0].IsFunction()) {
     return ThrowCoded(info.Env(), "CAIRN_INVALID_ARGUMENT", "onDrain takes a function");
   }
-  on_drain_ = Napi::Persistent(info[0].As<Napi::Function>());
+  SetOnDrain(info[0].As<Napi::Function>());
 }
 
 Napi::Value NativeIo::Capabilities(const Napi::CallbackInfo& info) {

@@ -20,7 +20,9 @@ constexpr size_t kPairsMaxSimulated = 64;
 /// Slices of one wake-up. What is left makes the eventfd readable again.
 constexpr int kSlicesMax = 16;
 
-/// What only JS code of ours can pass to the constructor.
+constexpr char kOnDrainProperty[] = "drainCallback";
+
+/// What only our own code can pass to the constructor.
 constexpr napi_type_tag kFilesTag = {0x6361697269312d46ULL, 0x51f08e6bd3c94a17ULL};
 
 }  // namespace
@@ -95,7 +97,8 @@ bool NativeIo::AttachToLoop(Napi::Env env) {
 
 void NativeIo::RemoveHook(Anchor* anchor) {
   const std::unique_ptr<Anchor> freed(anchor);
-  napi_remove_async_cleanup_hook(freed->hook);
+  if (anchor->io != nullptr) anchor->io->anchor_ = nullptr;
+  napi_remove_async_cleanup_hook(anchor->hook);
 }
 
 /// The environment ends: a worker was terminated or the process leaves its loop. The hook is an
@@ -116,7 +119,7 @@ NativeIo::~NativeIo() {
   sink_.SetListener({});
   files_->Shutdown();
   if (context_ != nullptr) napi_async_destroy(Env(), context_);
-  if (anchor_ == nullptr || anchor_->io == nullptr) return;
+  if (anchor_ == nullptr) return;
   anchor_->io = nullptr;
   if (loop_ != nullptr) loop_->Close([anchor = anchor_] { RemoveHook(anchor); });
 }
@@ -167,13 +170,14 @@ void NativeIo::OnReady() {
   const Napi::HandleScope scope(env);
   if (state_ == State::kDisposed) return;
   RunReady();
-  for (int slice = 0; slice < kSlicesMax && !on_drain_.IsEmpty(); ++slice) {
+  const napi_value on_drain = has_on_drain_ ? OnDrainCallback() : nullptr;
+  for (int slice = 0; slice < kSlicesMax && on_drain != nullptr; ++slice) {
     const size_t count = FillResults();
     if (count == 0) break;
-    CallJavaScript(on_drain_, count);
+    CallJavaScript(on_drain, count);
     if (state_ == State::kDisposed) return;
   }
-  if (sink_.pending() > 0 && !on_drain_.IsEmpty()) Wake();
+  if (sink_.pending() > 0 && on_drain != nullptr) Wake();
   if (state_ == State::kDisposing && files_->io().in_flight() == 0 && sink_.pending() == 0) {
     return FinishDispose();
   }
@@ -232,23 +236,35 @@ void NativeIo::FinishDispose() {
   // The reference that UpdateAlive took for kDisposing lasts until the close callback.
   std::exchange(loop_, nullptr)->Close([this] {
     const Napi::HandleScope scope(Env());
-    RemoveHook(std::exchange(anchor_, nullptr));
-    CallJavaScript(on_disposed_, 0);
+    RemoveHook(anchor_);
+    CallJavaScript(on_disposed_.Value(), 0);
     on_disposed_.Reset();
-    on_drain_.Reset();
     Unref();
   });
+}
+
+/// Kept as a property of the object: a reference from here would keep alive what the callback
+/// knows, and that knows this object, so that no set could ever be collected.
+napi_value NativeIo::OnDrainCallback() {
+  napi_value callback = nullptr;
+  napi_get_named_property(Env(), Value(), kOnDrainProperty, &callback);
+  return callback;
+}
+
+void NativeIo::SetOnDrain(Napi::Function callback) {
+  Value().DefineProperty(
+      Napi::PropertyDescriptor::Value(kOnDrainProperty, callback, napi_writable));
+  has_on_drain_ = true;
 }
 
 /// As a macrotask of its own: promise reactions have run when it returns.
 ///
 /// With the plain C interface, because while an environment ends calls fail without an error to
 /// fetch, and the wrappers would end the process over it.
-void NativeIo::CallJavaScript(const Napi::FunctionReference& function, size_t count) {
+void NativeIo::CallJavaScript(napi_value callback, size_t count) {
   const napi_env env = Env();
   napi_value global = nullptr;
   napi_value argument = nullptr;
-  napi_value callback = function.Value();
   if (napi_get_global(env, &global) != napi_ok ||
       napi_create_double(env, static_cast<double>(count), &argument) != napi_ok) {
     return;

@@ -86,7 +86,9 @@ class NativeIo final : public Napi::ObjectWrap<NativeIo> {
   void UpdateAlive();
   void Wake();
   void FinishDispose();
-  void CallJavaScript(const Napi::FunctionReference& function, size_t count);
+  napi_value OnDrainCallback();
+  void SetOnDrain(Napi::Function callback);
+  void CallJavaScript(napi_value callback, size_t count);
   static void OnEnvironmentEnd(napi_async_cleanup_hook_handle hook, void* anchor);
   static void RemoveHook(Anchor* anchor);
 
@@ -95,12 +97,12 @@ class NativeIo final : public Napi::ObjectWrap<NativeIo> {
   ObjectPool<Operation> operations_;
   std::shared_ptr<IoBuffers> buffers_ = std::make_shared<IoBuffers>();
   Napi::Reference<Napi::Float64Array> results_;
-  Napi::FunctionReference on_drain_;
   Napi::FunctionReference on_disposed_;
   LoopHandles* loop_ = nullptr;  // frees itself after Close
   Anchor* anchor_ = nullptr;     // freed with the handles
   napi_async_context context_ = nullptr;
   State state_ = State::kOpen;
+  bool has_on_drain_ = false;
   bool running_ = false;  // completions run: a drain takes up what they post
   bool alive_ = false;    // holds the process, and this object
 };

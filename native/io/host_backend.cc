@@ -244,6 +244,7 @@ void HostBackend::Submit() {
 
 size_t HostBackend::Drain() {
   CAIRN_ASSERT(!draining_);
+  if (pool_ == nullptr) return 0;
   draining_ = true;
   const size_t before = completed_;
   pool_->ClearWake();
@@ -352,6 +353,8 @@ void HostBackend::Shutdown() {
     Drain();
     if (in_flight() > 0) Block();
   }
+  Release();
+  pool_.reset();
 }
 
 }  // namespace cairn

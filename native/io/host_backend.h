@@ -56,7 +56,7 @@ class HostBackend : public IoBackend {
   size_t Drain() override;
   size_t Wait() override;
   size_t in_flight() const override { return transfers_ + calls_ + answers_.size(); }
-  int event_fd() const override { return pool_->event_fd(); }
+  int event_fd() const override { return pool_ == nullptr ? -1 : pool_->event_fd(); }
   Result<std::span<std::byte>> ReserveArena(size_t size_bytes) override;
 
   // For the file set on top. Owner thread.
@@ -131,6 +131,8 @@ class HostBackend : public IoBackend {
   virtual void Reap() {}
   /// Blocks until Reap, a pool call or an answer has something.
   virtual void Block() { pool_->AwaitWake(); }
+  /// Nothing is in flight any more: gives back what the kernel lent.
+  virtual void Release() {}
   virtual void FileAttached(FileId) {}
   virtual void FileDetached(FileId) {}
   virtual void ArenaReserved(std::span<std::byte>) {}
@@ -141,7 +143,7 @@ class HostBackend : public IoBackend {
 
   const Options options_;
   IoCapabilities capabilities_;
-  std::shared_ptr<BlockingPool> pool_;
+  std::shared_ptr<BlockingPool> pool_;  // null after Shutdown
   std::vector<Piece> pieces_;
 
  private:

@@ -53,9 +53,13 @@ Result<std::unique_ptr<HostBackend>> UringBackend::Create(const Options& options
   return std::unique_ptr<HostBackend>(std::move(backend));
 }
 
-UringBackend::~UringBackend() {
-  Shutdown();
+UringBackend::~UringBackend() { Shutdown(); }
+
+void UringBackend::Release() {
   if (ring_made_) io_uring_queue_exit(&ring_);
+  ring_made_ = false;
+  buffers_registered_ = false;
+  files_registered_ = 0;
 }
 
 Status UringBackend::SetUp() {

@@ -45,6 +45,7 @@ class UringBackend final : public HostBackend {
   void Flush() override;
   void Reap() override;
   void Block() override;
+  void Release() override;
   void FileAttached(FileId file) override;
   void FileDetached(FileId file) override;
   void ArenaReserved(std::span<std::byte> arena) override;

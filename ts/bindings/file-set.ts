@@ -19,6 +19,8 @@ export type FileId = number;
 /** Bytes of native.allocate(): the buffer, the offset in it and the length are whole pages. */
 export type AlignedBytes = Uint8Array;
 
+/** What allocate() aligns to. */
+const PAGE_BYTES = 4096;
 /** Small reads share buffers of this size: an external ArrayBuffer each costs 2 us. */
 const SLAB_BYTES = 256 * 1024;
 const SLAB_READ_BYTES_MAX = 64 * 1024;
@@ -214,7 +216,8 @@ export class FileSet {
   }
 
   #reserve(length: number): AlignedBytes {
-    if (length > SLAB_READ_BYTES_MAX) {
+    // An odd length goes to allocate, which refuses it.
+    if (length > SLAB_READ_BYTES_MAX || length <= 0 || length % PAGE_BYTES !== 0) {
       return new Uint8Array(calling('read', undefined, () => this.native.allocate(length)));
     }
     if (this.#slab === undefined || this.#slabUsed + length > SLAB_BYTES) {
@@ -274,8 +277,9 @@ function calling<T>(operation: string, file: string | undefined, call: () => T):
 }
 
 /** Native code throws Errors with a code of ours, or with a status; the rest is a TypeError. */
-function misuse(error: unknown, operation: string, file: string | undefined): unknown {
-  if (!(error instanceof Error) || error instanceof CairnError) return error;
+function misuse(error: unknown, operation: string, file: string | undefined): Error {
+  if (!(error instanceof Error)) return new Error(String(error));
+  if (error instanceof CairnError) return error;
   if ('status' in error) return statusError(error.status as NativeStatus);
   if (!('code' in error)) return error;
   return new CairnError(error.code as ErrorCode, `${operation}: ${error.message}`, {

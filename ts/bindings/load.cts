@@ -33,7 +33,8 @@ export function loadAddonFile(): LoadedAddon {
     };
   }
   try {
-    // A variable, so that no bundler tries to follow it.
+    // A variable, so that no bundler tries to follow it. An import cannot load an addon.
+    // eslint-disable-next-line @typescript-eslint/no-require-imports
     return { exports: require(file) as unknown };
   } catch (cause) {
     return { problem: `cannot load the native addon: ${reasonOf(cause, file)}`, cause };

@@ -82,7 +82,7 @@ export class HashIndex implements Index {
   /** @throws CairnError CAIRN_INVALID_ARGUMENT, CAIRN_NO_SPACE, CAIRN_INCOMPATIBLE. */
   constructor(options: HashIndexOptions) {
     const { hashKey, placementMask = -1, identityMask = -1 } = options;
-    const native = addon.NativeHashTable;
+    const native = addon().NativeHashTable;
     if (LAYOUT.some((size, i) => native.layout[i] !== size)) {
       throw new CairnError('CAIRN_INCOMPATIBLE', 'the addon is of another version: rebuild it');
     }
