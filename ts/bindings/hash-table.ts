@@ -5,7 +5,7 @@
 export interface NativeHashTable {
   /** Header, directory and segment descriptions: see ts/index/hash-index.ts. Call once. */
   control(): ArrayBuffer;
-  /** The memory of 496 segments. Call once per region. */
+  /** The memory of some segments. Call once per region. */
   region(index: number): ArrayBuffer;
   /** Grows the segment of d until it takes one more entry at h. @returns 0, or -code. */
   makeRoom(d: number, h: number): number;
