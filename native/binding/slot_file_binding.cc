@@ -81,7 +81,7 @@ class NativeSlotFile final : public Napi::ObjectWrap<NativeSlotFile> {
   ~NativeSlotFile() override {
     // Collected without close(): the kernel still works on our memory until this is through. At
     // the end of an environment the file set has waited already, and may be gone.
-    while (writer_ != nullptr && (!writer_->idle() || !reader_->idle())) {
+    while (writer_ != nullptr && (writer_->busy() || !reader_->idle())) {
       if (place_.files->io().Wait() == 0) break;
     }
   }
@@ -396,7 +396,7 @@ Napi::Value NativeSlotFile::UpdateState(const Napi::CallbackInfo& info) {
 Napi::Value NativeSlotFile::Close(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (writer_ == nullptr) return env.Undefined();
-  if (!writer_->idle() || !reader_->idle()) {
+  if (writer_->busy() || !reader_->idle()) {
     ThrowCoded(env, "CAIRN_INVALID_ARGUMENT", "NativeSlotFile.close: I/O is in flight");
     return env.Undefined();
   }

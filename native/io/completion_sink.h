@@ -34,6 +34,9 @@ class CompletionSink {
     Notify();
   }
 
+  /// An operation was started by a native component: it keeps the process alive until it ends.
+  void Started() { Notify(); }
+
   size_t pending() const { return pairs_.size(); }
   bool active() const { return holds_ > 0 || !pairs_.empty(); }
 

@@ -127,6 +127,7 @@ void SlotReader::Start(Handle handle, std::span<const std::byte> key, int64_t to
   ++device_reads_;
   device_read_bytes_ += kPageBytes;
   place_.files->io().Read(place_.file, page * kPageBytes, cache_.Memory(frame), read);
+  sink_->Started();
 }
 
 void SlotReader::OnPage(PageRead* finished, int64_t result) {
@@ -173,6 +174,7 @@ void SlotReader::StartBuffer(std::unique_ptr<Request> request, uint64_t offset, 
   ++device_reads_;
   device_read_bytes_ += read->buffer.size();
   place_.files->io().Read(place_.file, offset, read->buffer.span(), read);
+  sink_->Started();
 }
 
 void SlotReader::OnBuffer(BufferRead* finished, int64_t result) {

@@ -171,6 +171,7 @@ void SlotWriter::StartReserve(uint64_t first_unit) {
   reserving_ = std::move(reserve);
   place_.files->Reserve(place_.file, first_unit * kUnitBytes, reserving_->units * kUnitBytes,
                         reserving_.get());
+  sink_->Started();
 }
 
 void SlotWriter::OnReserved(int64_t result) {
@@ -238,6 +239,7 @@ void SlotWriter::WriteQueued() {
     write_bytes_ += run->bytes();
     place_.files->io().Write(place_.file, run->offset_bytes, run->buffer.span().first(run->bytes()),
                              Durability::kNone, run);
+    sink_->Started();
   }
 }
 
@@ -297,6 +299,7 @@ Result<Handle> SlotWriter::PlaceLarge(std::span<const std::byte> key,
   write_bytes_ += large->buffer.size();
   LargeWrite* const write = large.release();
   place_.files->io().Write(place_.file, offset, write->buffer.span(), Durability::kNone, write);
+  sink_->Started();
   return handle;
 }
 

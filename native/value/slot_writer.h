@@ -21,7 +21,7 @@ namespace cairn {
 /// A cell is written once: what a sealed cell has left stays unused until the whole cell is free
 /// again, so no write ever touches a page that holds live data (docs/ARCHITECTURE.md "Pages").
 ///
-/// Thread: the owner of the FileSet. Outlives its writes: destroy only when idle().
+/// Thread: the owner of the FileSet. Outlives its writes: destroy only when not busy().
 class SlotWriter {
  public:
   struct Options {
@@ -69,7 +69,9 @@ class SlotWriter {
   /// Writes the cells that were rewritten and are wanted, forgets the others.
   void FinishRestore();
 
-  bool idle() const { return runs_.empty() && large_in_flight_ == 0 && !reserving_; }
+  bool idle() const { return runs_.empty() && !busy(); }
+  /// Something of ours is in the kernel's hands.
+  bool busy() const { return writing_ > 0 || large_in_flight_ > 0 || reserving_ != nullptr; }
   uint64_t dirty_bytes() const { return dirty_bytes_; }
   uint64_t writes() const { return writes_; }
   uint64_t write_bytes() const { return write_bytes_; }

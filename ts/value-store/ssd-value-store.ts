@@ -185,10 +185,12 @@ export class SsdValueStore implements ValueStore {
   }
 
   syncData(): Promise<void> {
+    if (this.#closed) return Promise.reject(closedError());
     return this.#sync.run();
   }
 
   async flush(): Promise<void> {
+    if (this.#closed) throw closedError();
     const newest = this.#native.seal();
     this.#fileSet.kick();
     if (!this.#written(newest)) await this.#afterPosts(() => this.#written(newest));
@@ -475,3 +477,7 @@ export class SsdValueStore implements ValueStore {
 }
 
 const NO_KEY = new Uint8Array(0);
+
+function closedError(): CairnError {
+  return new CairnError('CAIRN_CLOSED', `${VALUES_FILE} is closed`, { file: VALUES_FILE });
+}

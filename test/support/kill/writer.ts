@@ -1,0 +1,62 @@
+/**
+ * A process that writes until it is killed. Says on stdout what it is about to do and what was
+ * acknowledged, one line each: `I <group> <version>` and `A <group> <version>`; `R` when it is open.
+ *
+ * Group g is one key (`k<g>`), or, every eighth, three keys written as one batch. Version v is a
+ * delete when v % 5 is 4, else a put of valueOf(g, v).
+ */
+import { writeSync } from 'node:fs';
+import { open, type BatchOperation, type DurabilityLevel } from '../../../ts/index.js';
+import { isDelete, keysOf, valueOf } from './history.js';
+
+interface WriterArguments {
+  readonly path: string;
+  readonly io: string;
+  readonly level: DurabilityLevel;
+  readonly groups: number;
+  readonly writers: number;
+  /** First version of each group. */
+  readonly versions: readonly number[];
+}
+
+const { path, io, level, groups, writers, versions } = JSON.parse(
+  process.argv[2] as string,
+) as WriterArguments;
+
+const say = (line: string): void => {
+  writeSync(1, `${line}\n`);
+};
+
+const store = await open(path, {
+  io: { type: io },
+  durability: level,
+  log: { capacity_bytes: 4 << 20, segment_bytes: 1 << 20 },
+  lock_timeout_ms: 5000,
+});
+say('R');
+
+async function write(group: number, version: number): Promise<void> {
+  say(`I ${group} ${version}`);
+  const keys = keysOf(group);
+  if (keys.length > 1) {
+    await store.batch(
+      keys.map((key): BatchOperation =>
+        isDelete(version)
+          ? { type: 'delete', key }
+          : { type: 'put', key, value: valueOf(group, version) },
+      ),
+    );
+  } else if (isDelete(version)) await store.delete(keys[0] as string);
+  else await store.put(keys[0] as string, valueOf(group, version));
+  say(`A ${group} ${version}`);
+}
+
+await Promise.all(
+  Array.from({ length: writers }, async (_, writer) => {
+    for (let round = 0; ; round++) {
+      for (let group = writer; group < groups; group += writers) {
+        await write(group, (versions[group] as number) + round);
+      }
+    }
+  }),
+);
