@@ -361,7 +361,7 @@ Napi::Value NativeSlotFile::Restore(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value NativeSlotFile::FinishRestore(const Napi::CallbackInfo& info) {
-  writer_->FinishRestore();
+  writer_->FinishRestore(info[0].As<Napi::Boolean>().Value());
   Publish();
   return info.Env().Undefined();
 }

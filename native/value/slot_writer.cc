@@ -350,13 +350,13 @@ void SlotWriter::Keep(Handle handle) {
   if (found != restored_.end()) found->second->keep = true;
 }
 
-void SlotWriter::FinishRestore() {
+void SlotWriter::FinishRestore(bool read_only) {
   for (auto& [offset, run] : restored_) {
     if (!run->keep) continue;
     run->id = next_run_id_++;
     unwritten_ids_.push_back(run->id);
     dirty_bytes_ += run->bytes();
-    queue_.push_back(run.get());
+    if (!read_only) queue_.push_back(run.get());
     runs_.emplace(offset, std::move(run));
   }
   restored_.clear();

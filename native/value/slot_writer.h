@@ -66,8 +66,9 @@ class SlotWriter {
                  uint64_t sequence);
   /// Replay: the cell of `handle` is wanted.
   void Keep(Handle handle);
-  /// Writes the cells that were rewritten and are wanted, forgets the others.
-  void FinishRestore();
+  /// Writes the cells that were rewritten and are wanted, forgets the others. A read-only store
+  /// keeps them in memory.
+  void FinishRestore(bool read_only);
 
   bool idle() const { return runs_.empty() && !busy(); }
   /// Something of ours is in the kernel's hands.

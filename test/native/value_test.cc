@@ -300,7 +300,7 @@ TEST(replay_puts_records_back_and_drops_cells_that_nobody_wants) {
   EXPECT(again.writer->Rewrite(dropped, Bytes("dropped"), Bytes(std::string(3000, 'd')), 2).ok());
   EXPECT(again.allocator.Restore(kept).ok());
   again.writer->Keep(kept);
-  again.writer->FinishRestore();
+  again.writer->FinishRestore(/*read_only=*/false);
   again.Settle();
   EXPECT_EQ(again.writer->writes(), 1u);
   EXPECT_EQ(again.Read(kept, "kept"), std::string(3000, 'k'));

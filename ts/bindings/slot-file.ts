@@ -65,7 +65,7 @@ export interface NativeSlotFile {
   ): number;
   /** @returns `count`, or the index of the first handle that no slot can have. */
   restore(handles: Float64Array, count: number): number;
-  finishRestore(): void;
+  finishRestore(readOnly: boolean): void;
   updateState(): void;
   close(): void;
 }

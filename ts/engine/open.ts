@@ -105,6 +105,7 @@ async function openParts(
         durableSequence: current.durableSequence,
         segmentBytes: tuning.logSegmentBytes ?? config.log.segmentBytes,
         capacityBytes: tuning.logCapacityBytes ?? config.log.capacityBytes,
+        readOnly: config.readOnly,
         ...(tuning.logGroupBytes === undefined ? {} : { maxGroupBytes: tuning.logGroupBytes }),
       },
       apply,

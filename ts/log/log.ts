@@ -31,7 +31,7 @@ export interface LogOptions {
   readonly capacityBytes?: number;
 }
 
-export interface RecoverOptions extends LogOptions, Omit<ReplayOptions, 'readOnly'> {}
+export interface RecoverOptions extends LogOptions, ReplayOptions {}
 
 export type OnProgress = (durableSequence: number, writtenSequence: number) => void;
 
@@ -125,9 +125,9 @@ export class Log {
       log.names.set(source.file, source.name);
       log.nextFileIndex = Math.max(log.nextFileIndex, segmentFileIndex(source.name) + 1);
       if (source.segmentId !== 0) log.old.push(source);
-      else await log.recycle(source);
+      else if (options.readOnly !== true) await log.recycle(source);
     }
-    if (log.freeSegments === 0) await log.addSegment();
+    if (options.readOnly !== true && log.freeSegments === 0) await log.addSegment();
     return { log, report };
   }
 

@@ -18,6 +18,7 @@ import {
 /** Name of the values file; docs/FORMAT.md "Values file". */
 export const VALUES_FILE = 'values';
 
+const OPEN_EXISTING = 0;
 const OPEN_OR_CREATE = 2;
 const ENOSPC = 28;
 const EDQUOT = 122;
@@ -45,6 +46,7 @@ export class SsdValueStore implements ValueStore {
   readonly capabilities: ValueStoreCapabilities;
   readonly #fileSet: FileSet;
   readonly #file: FileId;
+  readonly #readOnly: boolean;
   readonly #native: NativeSlotFile;
   readonly #state: Float64Array;
   readonly #slots = addon().NativeSlotFile.stateSlots;
@@ -59,7 +61,7 @@ export class SsdValueStore implements ValueStore {
   #closed = false;
 
   static async open(fileSet: FileSet, options: SsdValueStoreOptions): Promise<SsdValueStore> {
-    const file = await fileSet.open(VALUES_FILE, OPEN_OR_CREATE);
+    const file = await fileSet.open(VALUES_FILE, options.readOnly ? OPEN_EXISTING : OPEN_OR_CREATE);
     const store = new SsdValueStore(fileSet, file, options);
     if (!options.readOnly) {
       // The first records then need not wait; a full device is the first write's business.
@@ -74,6 +76,7 @@ export class SsdValueStore implements ValueStore {
   private constructor(fileSet: FileSet, file: FileId, options: SsdValueStoreOptions) {
     this.#fileSet = fileSet;
     this.#file = file;
+    this.#readOnly = options.readOnly;
     this.#token = fileSet.channel.register(() => this.#onPost());
     const Native = addon().NativeSlotFile;
     this.#native = new Native(fileSet.native, {
@@ -305,7 +308,7 @@ export class SsdValueStore implements ValueStore {
   }
 
   finishRestore(): void {
-    this.#native.finishRestore();
+    this.#native.finishRestore(this.#readOnly);
     this.#started();
   }
 

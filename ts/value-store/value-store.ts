@@ -112,8 +112,13 @@ export interface ValueStore {
    * @param handles 0 where the key is absent.
    * @returns how many entries of `missing` are filled (ascending).
    */
-  gather(handles: Float64Array, keys: BigUint64Array, rows: Uint8Array, rowBytes: number,
-    missing: Uint32Array): number | Promise<number>;
+  gather(
+    handles: Float64Array,
+    keys: BigUint64Array,
+    rows: Uint8Array,
+    rowBytes: number,
+    missing: Uint32Array,
+  ): number | Promise<number>;
 
   /** The record at `handle` was replaced or deleted by the log record `sequence`. */
   retire(handle: Handle, sequence: number): void;
@@ -153,8 +158,12 @@ export interface ValueStore {
    * @returns bytes written and the first index that was not copied; `bytes` 0 and `next === from`
    *   when `out` is too small for that record: `needs` says how many bytes it takes.
    */
-  exportRecords?(handles: Float64Array, from: number, count: number, out: Uint8Array):
-    { readonly bytes: number; readonly next: number; readonly needs: number };
+  exportRecords?(
+    handles: Float64Array,
+    from: number,
+    count: number,
+    out: Uint8Array,
+  ): { readonly bytes: number; readonly next: number; readonly needs: number };
 
   stats(): ValueStoreStats;
   close(): Promise<void>;
