@@ -37,7 +37,7 @@ export interface BenchOptions {
 
 const QUICK_ROUNDS = 3;
 const FULL_ROUNDS = 5;
-const QUICK_SLICE_MS = 600;
+const QUICK_SLICE_MS = 500;
 const FULL_SLICE_MS = 2000;
 
 /** What every row group needs: sizes, a place for its files, and a voice. */

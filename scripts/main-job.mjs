@@ -41,6 +41,7 @@ for (const [signal, code] of [
 const seconds = () => ((performance.now() - started) / 1000).toFixed(1).padStart(6);
 const say = (text) => console.log(`${seconds()} s  ${text}`);
 const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
+const shown = (path) => (path.startsWith(root) ? relative(root, path) : path);
 const number = (value) => value.toLocaleString('en-US');
 
 /** Every regular file below a directory, as the import sees them: bytes of the path below it. */
@@ -74,8 +75,7 @@ async function chooseTrees() {
     const bytes = files.reduce((sum, file) => sum + file.size, 0);
     trees.push({ directory, files, bytes });
     count += files.length;
-    const name = directory.startsWith(root) ? relative(root, directory) : directory;
-    say(`input: ${name}, ${number(files.length)} files, ${megabytes(bytes)}`);
+    say(`input: ${shown(directory)}, ${number(files.length)} files, ${megabytes(bytes)}`);
     if (trees.length > 1) say(`       (a supplement: the trees before it have too few files)`);
   }
   if (count < FILES_MIN) throw new Error(`only ${count} files were found, ${FILES_MIN} are needed`);
@@ -180,7 +180,7 @@ async function main() {
   const [first, ...others] = trees;
   const steps = [];
 
-  say(`import: ${first.directory}, to be killed when half of it is read`);
+  say(`import: ${shown(first.directory)}, to be killed when half of it is read`);
   let begin = performance.now();
   const killed = await importAndKill(first);
   steps.push([
