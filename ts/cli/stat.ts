@@ -47,7 +47,7 @@ export function renderStats(output: Output, stats: StoreStats): string {
         ['live slots', formatCount(values.liveSlots)],
         ['allocated', formatBytes(values.allocatedBytes)],
         ['reserved', formatBytes(values.reservedBytes)],
-        ['capacity', formatBytes(values.capacityBytes)],
+        ['capacity', values.capacityBytes > 0 ? formatBytes(values.capacityBytes) : 'no limit'],
         ['in memory', formatBytes(values.memoryBytes)],
         [
           'device reads',
@@ -113,8 +113,9 @@ export function renderStats(output: Output, stats: StoreStats): string {
   ]);
 }
 
+/** Of a few keys it would only show the size of an empty index. */
 function perKey(bytes: number, keys: number): string {
-  return keys > 0 ? ` (${(bytes / keys).toFixed(1)} B per key)` : '';
+  return keys >= 1000 ? ` (${(bytes / keys).toFixed(1)} B per key)` : '';
 }
 
 function latencyRow(name: string, summary: LatencySummary): readonly (readonly [string, string])[] {
