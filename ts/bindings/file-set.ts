@@ -179,6 +179,21 @@ export class FileSet {
     calling('close', this.#names[file], () => this.native.close(file));
   }
 
+  /** Starts an operation and blocks the thread until it ended; completions of others run too. */
+  runSync(operation: string, file: string | undefined, start: (token: number) => void): number {
+    let answer: number | undefined;
+    const token = this.#table.once((result) => (answer = result));
+    try {
+      start(token);
+    } catch (error) {
+      this.#table.unregister(token);
+      throw misuse(error, operation, file);
+    }
+    while (answer === undefined) this.channel.wait();
+    if (answer < 0) throw errnoError(answer, { operation, file });
+    return answer;
+  }
+
   /** Hands over what was started, and on a simulated set sees to it that the results come. */
   kick(): void {
     if (!this.simulated) return this.native.submit();

@@ -18,13 +18,14 @@ import type {
   VerifyReport,
   WriteOptions,
 } from './api.js';
+import type { WriteOperation } from './batch-write.js';
 import { bulkLoad } from './bulk-load.js';
 import { Checkpointer } from './checkpointer.js';
 import type { StoreParts } from './parts.js';
 import { checkRows, ReadPath } from './read-path.js';
 import type { RecoveryReport } from './recovery.js';
 import { abortError, throwIfAborted, verifyRecords, walkRecords } from './walk.js';
-import { WritePath, type WriteOperation } from './write-path.js';
+import { WritePath } from './write-path.js';
 
 const LEVELS: ReadonlySet<string> = new Set(['sync', 'interval', 'process', 'none']);
 
@@ -229,7 +230,7 @@ export class Engine implements Store {
       index: { type: config.index.type, entries: index.size, memoryBytes: index.memoryBytes },
       values: values.stats(),
       log: {
-        appendedSequence: this.#writes.sequence,
+        appendedSequence: log.appendedSequence,
         durableSequence: log.durableSequence,
         liveBytes: log.liveBytes,
         bytesWritten: log.bytesWritten,

@@ -1,16 +1,12 @@
-import { CairnError } from '../common/errors.js';
+import { CairnError, isCairnError } from '../common/errors.js';
 import { copyBytes } from '../common/units.js';
-import { FLAG_MORE, RECORD_DELETE, RECORD_PUT, RECORD_PUT_REF } from '../log/log.js';
+import { RECORD_DELETE, RECORD_PUT, RECORD_PUT_REF } from '../log/log.js';
+import { Acknowledger } from './acknowledger.js';
 import type { DurabilityLevel } from './api.js';
-import { AckQueue } from './ack-queue.js';
+import { Appender } from './appender.js';
+import { OpenBatch, planBatch, type WriteOperation } from './batch-write.js';
 import type { StoreParts } from './parts.js';
-
-/** One operation of a batch: the value is absent for a delete. */
-export interface WriteOperation {
-  /** Private copies: they may wait here while the caller goes on. */
-  readonly key: Uint8Array;
-  readonly value: Uint8Array | undefined;
-}
+import { Slicer } from './recovery.js';
 
 /** What the write path asks of the checkpointer when it runs out of room. */
 export interface SpaceMaker {
@@ -31,86 +27,87 @@ export interface SpaceMaker {
 export class WritePath {
   readonly #parts: StoreParts;
   readonly #space: SpaceMaker;
-  readonly #durable = new AckQueue();
-  readonly #written = new AckQueue();
-  #sequence: number;
+  readonly #appender: Appender;
+  readonly #acks: Acknowledger;
   #queue: Promise<unknown> = Promise.resolve();
   #queued = 0;
-  #failure: CairnError | undefined;
-  #batchOpen = false;
-  #intervalTimer: NodeJS.Timeout | undefined;
+  #openBatch: OpenBatch | undefined;
 
   constructor(parts: StoreParts, space: SpaceMaker) {
     this.#parts = parts;
     this.#space = space;
-    this.#sequence = parts.log.firstSequence - 1;
+    this.#appender = new Appender(parts);
+    this.#acks = new Acknowledger(parts);
     parts.log.onProgress((durable, written) => this.#onProgress(durable, written));
   }
 
   /** Of the last record appended. */
   get sequence(): number {
-    return this.#sequence;
+    return this.#appender.sequence;
   }
 
   /** A batch is half in the log: no checkpoint may begin here. */
   get batchOpen(): boolean {
-    return this.#batchOpen;
+    return this.#openBatch !== undefined;
   }
 
   get failure(): CairnError | undefined {
-    return this.#failure;
-  }
-
-  /** Writes stop for good; reads go on. Only reopening clears it (DESIGN decision 10). */
-  fail(cause: CairnError): void {
-    if (this.#failure !== undefined) return;
-    this.#failure = new CairnError(
-      'CAIRN_IO',
-      'a write to the store failed earlier, so what is on disk is unknown: reads go on, ' +
-        'close and reopen the store to write again',
-      { operation: 'write', file: cause.file, offset: cause.offset, cause },
-    );
-    this.#durable.fail(cause);
-    this.#written.fail(cause);
+    return this.#appender.failure;
   }
 
   /** The codec holds the key. */
   put(value: Uint8Array, level: DurabilityLevel): Promise<void> {
     const { keys, values } = this.#parts;
     this.#check(value);
-    if (this.#queued === 0 && value.length <= values.capabilities.inlineBytesMax) {
-      if (this.#tryPut(keys.bytes, keys.length, value, level)) return this.#acknowledge(level);
-    }
-    const operation = { key: this.#copyKey(), value: copyBytes(value) };
-    return this.#enqueue(() => this.#putWaiting(operation, level), level);
+    const large = value.length > values.capabilities.inlineBytesMax;
+    if (this.#queued === 0 && !large && this.#putNow(value, level)) return this.#acknowledge(level);
+    const key = copyBytes(keys.bytes, keys.length);
+    const copy = copyBytes(value);
+    if (!large) return this.#enqueue(() => this.#putWaiting(key, copy, level), level);
+    // The slot is written at once; only its record waits for its turn.
+    const placed = this.#placeDurable(key, copy);
+    placed.catch(() => undefined);
+    return this.#enqueue(async () => {
+      await this.#appendPlaced(1, () => key, Float64Array.of(await placed), level === 'sync');
+    }, level);
   }
 
+  /** Blocks the thread until the level asked for is reached. */
   putSync(value: Uint8Array, level: DurabilityLevel): void {
     const { keys, values } = this.#parts;
     this.#check(value);
-    if (value.length > values.capabilities.inlineBytesMax) {
-      const handle = values.placeLargeSync(keys.bytes, keys.length, value, this.#sequence + 1);
-      this.#appendSync(RECORD_PUT_REF, handle, undefined, level);
-      this.#index(handle);
-    } else {
-      this.#waitSync(() => this.#tryPut(keys.bytes, keys.length, value, level));
-    }
+    // Completions run while we wait, so the key is kept from the codec's other users.
+    const key = copyBytes(keys.bytes, keys.length);
+    const large = value.length > values.capabilities.inlineBytesMax;
+    const handle = large
+      ? values.placeLargeSync(key, key.length, value, this.sequence + 1)
+      : undefined;
+    this.#waitSync(() => {
+      keys.encodeStored(key, key.length);
+      if (handle === undefined) return this.#tryPut(key, value, level);
+      if (!this.#appender.append(RECORD_PUT_REF, 0, handle, undefined, level === 'sync')) {
+        return false;
+      }
+      this.#appender.indexPut(handle);
+      return true;
+    });
     this.#acknowledgeSync(level);
   }
 
   /** The codec holds the key. Resolves with whether it was there. */
   async delete(level: DurabilityLevel): Promise<boolean> {
-    this.#checkOpen();
+    this.#appender.checkWritable();
+    const { keys } = this.#parts;
     if (this.#queued === 0) {
       const found = this.#tryDelete(level);
       if (found === false) return false;
       if (found === true) return this.#acknowledge(level).then(() => true);
     }
-    const key = this.#copyKey();
+    const key = copyBytes(keys.bytes, keys.length);
     let found: boolean | undefined;
     await this.#enqueue(async () => {
       for (;;) {
-        this.#parts.keys.encodeStored(key, key.length);
+        keys.encodeStored(key, key.length);
         found = this.#tryDelete(level);
         if (found !== undefined) return;
         await this.#logRoom();
@@ -120,128 +117,132 @@ export class WritePath {
   }
 
   deleteSync(level: DurabilityLevel): boolean {
-    this.#checkOpen();
+    this.#appender.checkWritable();
+    const { keys } = this.#parts;
+    const key = copyBytes(keys.bytes, keys.length);
     let found: boolean | undefined;
-    this.#waitSync(() => (found = this.#tryDelete(level)) !== undefined);
+    this.#waitSync(() => {
+      keys.encodeStored(key, key.length);
+      return (found = this.#tryDelete(level)) !== undefined;
+    });
     if (found === true) this.#acknowledgeSync(level);
     return found === true;
   }
 
   /** All or none, in order; the last of repeated keys wins. */
   batch(operations: readonly WriteOperation[], level: DurabilityLevel): Promise<void> {
-    for (const operation of operations) if (operation.value) this.#check(operation.value);
-    this.#checkOpen();
+    this.#appender.checkWritable();
+    for (const { value } of operations) if (value !== undefined) this.#check(value);
     if (operations.length === 0) return Promise.resolve();
     return this.#enqueue(() => this.#batchWaiting(operations, level), level);
   }
 
   /**
-   * Makes entries whose values are placed already part of the store: those in slots are durable and
-   * get a log record each; those in memory wait for the caller's checkpoint.
+   * Makes entries whose values are placed already part of the store, after the writes that wait:
+   * those in slots are durable and get a log record each; those in memory wait for a checkpoint.
    */
-  async appendPlaced(
+  appendPlaced(
     count: number,
     keyAt: (index: number) => Uint8Array,
     handles: Float64Array,
   ): Promise<void> {
-    const { keys, values } = this.#parts;
-    for (let index = 0; index < count; index++) {
-      const key = keyAt(index);
-      const handle = handles[index] as number;
-      keys.encodeStored(key, key.length);
-      while (
-        values.capabilities.persistent &&
-        !this.#append(RECORD_PUT_REF, 0, handle, undefined, false)
-      ) {
-        await this.#logRoom();
-        keys.encodeStored(key, key.length);
-      }
-      this.#index(handle);
-    }
-    this.#checkOpen();
+    return this.exclusive(() => this.#appendPlaced(count, keyAt, handles, false));
   }
 
   /** Places a value that the log will carry by its handle only. */
   async placeThrough(key: Uint8Array, value: Uint8Array): Promise<number> {
     this.#check(value);
-    return this.#placeOne(key, value, true);
+    return this.#place(key, value, true);
   }
 
   /** Everything appended so far survives power loss when it resolves. */
   async flush(): Promise<void> {
     await this.#queue;
-    this.#checkOpen();
+    this.#appender.checkWritable();
     await this.#parts.log.sync();
   }
 
   /** Waits for the writes that wait for room. */
   async drain(): Promise<void> {
-    clearTimeout(this.#intervalTimer);
+    this.#acks.stop();
     await this.#queue;
   }
 
   /** Runs `task` after the queued writes and before later ones. */
   exclusive<T>(task: () => Promise<T>): Promise<T> {
-    const run = this.#queue.then(task, task);
+    const run = this.#queue.then(task);
     this.#queued++;
-    this.#queue = run.then(
-      () => void this.#queued--,
-      () => void this.#queued--,
-    );
+    const done = (): void => void this.#queued--;
+    this.#queue = run.then(done, done);
     return run;
+  }
+
+  /** Runs `place`; when there is no space, once more after a checkpoint, which may free slots. */
+  async withSpace<T>(place: () => T | Promise<T>): Promise<T> {
+    try {
+      return await place();
+    } catch (error) {
+      if (!isCairnError(error, 'CAIRN_NO_SPACE') || !this.#parts.values.waitsForCheckpoint) {
+        throw error;
+      }
+      await this.#space.checkpoint();
+      return await place();
+    }
   }
 
   #enqueue(task: () => Promise<void>, level: DurabilityLevel): Promise<void> {
     // The acknowledgement is waited for outside of the queue: later writes join its group.
     return this.exclusive(async () => {
-      this.#checkOpen();
+      this.#appender.checkWritable();
       await task();
       return { acknowledged: this.#acknowledge(level) };
     }).then((result) => result.acknowledged);
   }
 
+  /** False when it has to wait, for a checkpoint as well. */
+  #putNow(value: Uint8Array, level: DurabilityLevel): boolean {
+    const { keys, values } = this.#parts;
+    try {
+      return this.#tryPut(keys.bytes, value, level);
+    } catch (error) {
+      if (isCairnError(error, 'CAIRN_NO_SPACE') && values.waitsForCheckpoint) return false;
+      throw error;
+    }
+  }
+
   /** False when there is no room; nothing has changed then. */
-  #tryPut(key: Uint8Array, keyLength: number, value: Uint8Array, level: DurabilityLevel): boolean {
-    const { values } = this.#parts;
-    const handle = values.place(key, keyLength, value, this.#sequence + 1);
+  #tryPut(key: Uint8Array, value: Uint8Array, level: DurabilityLevel): boolean {
+    const { keys, values } = this.#parts;
+    const handle = values.place(key, keys.length, value, this.sequence + 1);
     if (handle === 0) return false;
-    if (!this.#append(RECORD_PUT, 0, handle, value, level === 'sync')) {
+    if (!this.#appender.append(RECORD_PUT, 0, handle, value, level === 'sync')) {
       values.discard(handle);
       return false;
     }
-    this.#index(handle);
+    this.#appender.indexPut(handle);
     return true;
   }
 
   /** Undefined when there is no room in the log. */
   #tryDelete(level: DurabilityLevel): boolean | undefined {
-    const { keys, index, values, meters } = this.#parts;
+    const { keys, index } = this.#parts;
     if (index.get(keys.hash) === 0) return false;
-    if (!this.#append(RECORD_DELETE, 0, 0, undefined, level === 'sync')) return undefined;
-    values.retire(index.delete(keys.hash), this.#sequence);
-    meters.deletes++;
-    return true;
+    if (!this.#appender.append(RECORD_DELETE, 0, 0, undefined, level === 'sync')) return undefined;
+    return this.#appender.indexDelete();
   }
 
-  async #putWaiting(operation: WriteOperation, level: DurabilityLevel): Promise<void> {
-    const { keys, values } = this.#parts;
-    const value = operation.value as Uint8Array;
-    if (value.length > values.capabilities.inlineBytesMax) {
-      const handle = await this.withSpace(() =>
-        values.placeLarge(operation.key, operation.key.length, value, this.#sequence + 1),
-      );
-      await values.syncData();
-      return this.appendPlaced(1, () => operation.key, Float64Array.of(handle)).then(() => {
-        if (level === 'sync') this.#parts.log.requestSync();
-      });
-    }
+  async #putWaiting(key: Uint8Array, value: Uint8Array, level: DurabilityLevel): Promise<void> {
+    const { keys, log, values } = this.#parts;
     for (;;) {
-      keys.encodeStored(operation.key, operation.key.length);
-      const done = await this.withSpace(() =>
-        this.#tryPut(operation.key, operation.key.length, value, level),
-      );
+      const done = await this.withSpace(() => {
+        keys.encodeStored(key, key.length);
+        return this.#tryPut(key, value, level);
+      });
       if (done) return;
-      await this.#anyRoom();
+      this.#appender.checkWritable();
+      this.#space.maybeCheckpoint();
+      // The log or the values file had none; the one that has it answers at once.
+      await Promise.race([log.whenRoom(), values.whenRoom()]);
     }
   }
 
@@ -250,234 +251,147 @@ export class WritePath {
     level: DurabilityLevel,
   ): Promise<void> {
     const { log } = this.#parts;
-    const inline = await this.#placeBatch(operations);
-    await this.#logSpaceFor(inline.logBytes);
-    this.#batchOpen = true;
+    const plan = planBatch(this.#parts, operations);
+    const handles = await this.#placeAll(operations, plan.through);
+    // A batch cannot wait for a checkpoint half-way: the log must have room for all of it.
+    if (log.liveBytes > 0 && log.liveBytes + plan.logBytes > log.capacityBytes / 2) {
+      await this.#space.checkpoint();
+    }
+    const wantSync = level === 'sync';
+    const batch = new OpenBatch(
+      this.#parts,
+      this.#appender,
+      operations,
+      handles,
+      plan.through,
+      wantSync,
+    );
+    this.#openBatch = batch;
     try {
-      for (let index = 0; index < operations.length; index++) {
-        const { key, value } = operations[index] as WriteOperation;
-        const handle = inline.handles[index] as number;
-        const kind =
-          value === undefined ? RECORD_DELETE : inline.through ? RECORD_PUT_REF : RECORD_PUT;
-        const flags = index + 1 < operations.length ? FLAG_MORE : 0;
-        this.#parts.keys.encodeStored(key, key.length);
-        while (
-          !this.#append(kind, flags, handle, inline.through ? undefined : value, level === 'sync')
-        ) {
-          this.#checkOpen();
-          await log.whenRoom();
-          this.#parts.keys.encodeStored(key, key.length);
-        }
+      while (this.#openBatch === batch && !batch.advance()) {
+        this.#appender.checkWritable();
+        await log.whenRoom();
       }
     } finally {
-      this.#batchOpen = false;
+      this.#openBatch = undefined;
     }
-    this.#indexBatch(operations, inline.handles);
   }
 
-  /** The log holds the whole batch; nothing runs in between, so readers see all of it or nothing. */
-  #indexBatch(operations: readonly WriteOperation[], handles: Float64Array): void {
-    const { keys, index, values, meters } = this.#parts;
-    for (let at = 0; at < operations.length; at++) {
-      const { key, value } = operations[at] as WriteOperation;
-      keys.encodeStored(key, key.length);
-      if (value !== undefined) this.#index(handles[at] as number);
-      else {
-        const old = index.delete(keys.hash);
-        if (old !== 0) {
-          values.retire(old, this.#sequence);
-          meters.deletes++;
-        }
-      }
-    }
-    meters.batches++;
-  }
-
-  /** Places all values of a batch, or none: through their slots when they are too much for the log. */
-  async #placeBatch(
+  /** The handles of all values; when one finds no place, none has one. */
+  async #placeAll(
     operations: readonly WriteOperation[],
-  ): Promise<{ handles: Float64Array; through: boolean; logBytes: number }> {
-    const { values, log } = this.#parts;
-    const { inlineBytesMax } = values.capabilities;
-    let inlineBytes = 0;
-    let keyBytes = 0;
-    let through = false;
-    for (const { key, value } of operations) {
-      keyBytes += key.length + 48;
-      inlineBytes += value?.length ?? 0;
-      if ((value?.length ?? 0) > inlineBytesMax) through = true;
-    }
-    if (keyBytes + inlineBytes > log.capacityBytes / 8) through = values.capabilities.persistent;
-    const logBytes = keyBytes + (through ? 0 : inlineBytes);
-    if (logBytes > log.capacityBytes / 2) {
-      throw new CairnError(
-        'CAIRN_TOO_LARGE',
-        `a batch takes at most ${log.capacityBytes / 2} bytes of the log, this one ${logBytes}: ` +
-          'raise log.capacity_bytes, split the batch, or use bulkLoad',
-        { operation: 'batch' },
-      );
-    }
+    through: boolean,
+  ): Promise<Float64Array> {
+    const { values } = this.#parts;
     const handles = new Float64Array(operations.length);
     try {
-      for (let index = 0; index < operations.length; index++) {
-        const { key, value } = operations[index] as WriteOperation;
-        if (value !== undefined) handles[index] = await this.#placeOne(key, value, through);
+      for (const [at, { key, value }] of operations.entries()) {
+        if (value !== undefined) handles[at] = await this.#place(key, value, through);
       }
       if (through) await values.flush();
+      return handles;
     } catch (error) {
       for (const handle of handles) if (handle !== 0) values.discard(handle);
       throw error;
     }
-    return { handles, through, logBytes };
   }
 
-  async #placeOne(key: Uint8Array, value: Uint8Array, through: boolean): Promise<number> {
+  async #place(key: Uint8Array, value: Uint8Array, through: boolean): Promise<number> {
     const { values } = this.#parts;
-    const sequence = this.#sequence + 1;
+    const sequence = this.sequence + 1;
     if (value.length > values.capabilities.inlineBytesMax) {
       return this.withSpace(() => values.placeLarge(key, key.length, value, sequence));
     }
     for (;;) {
-      const handle = await this.withSpace(() =>
-        values.place(key, key.length, value, sequence, through),
-      );
+      const place = (): number => values.place(key, key.length, value, sequence, through);
+      const handle = await this.withSpace(place);
       if (handle !== 0) return handle;
       await values.whenRoom();
     }
   }
 
-  /** Runs `place`; when there is no space, once more after a checkpoint, which may free slots. */
-  async withSpace<T>(place: () => T | Promise<T>): Promise<T> {
-    try {
-      return await place();
-    } catch (error) {
-      if (!(error instanceof CairnError) || error.code !== 'CAIRN_NO_SPACE') throw error;
-      if (!this.#parts.values.waitsForCheckpoint) throw error;
-      await this.#space.checkpoint();
-      return await place();
-    }
+  /** A large value in its slot, durable. */
+  async #placeDurable(key: Uint8Array, value: Uint8Array): Promise<number> {
+    const handle = await this.#place(key, value, true);
+    await this.#parts.values.syncData();
+    return handle;
   }
 
-  /** The log or the values file had none; the one that has it answers at once. */
-  async #anyRoom(): Promise<void> {
-    this.#checkOpen();
-    this.#space.maybeCheckpoint();
-    await Promise.race([this.#parts.log.whenRoom(), this.#parts.values.whenRoom()]);
-    this.#checkOpen();
+  async #appendPlaced(
+    count: number,
+    keyAt: (index: number) => Uint8Array,
+    handles: Float64Array,
+    wantSync: boolean,
+  ): Promise<void> {
+    const { keys, values } = this.#parts;
+    const { persistent } = values.capabilities;
+    const slicer = new Slicer(this.#parts);
+    for (let at = 0; at < count; at++) {
+      const key = keyAt(at);
+      const handle = handles[at] as number;
+      keys.encodeStored(key, key.length);
+      while (persistent && !this.#appender.append(RECORD_PUT_REF, 0, handle, undefined, wantSync)) {
+        await this.#logRoom();
+        keys.encodeStored(key, key.length);
+      }
+      this.#appender.indexPut(handle);
+      if (at % 256 === 255) await slicer.pause();
+    }
   }
 
   async #logRoom(): Promise<void> {
-    this.#checkOpen();
+    this.#appender.checkWritable();
     this.#space.maybeCheckpoint();
     await this.#parts.log.whenRoom();
-    this.#checkOpen();
+    this.#appender.checkWritable();
   }
 
-  /** A batch cannot wait for a checkpoint half-way: the log must take all of it. */
-  async #logSpaceFor(bytes: number): Promise<void> {
-    const { log } = this.#parts;
-    if (log.liveBytes + bytes > log.capacityBytes / 2 && log.liveBytes > 0) {
-      await this.#space.checkpoint();
-    }
-  }
-
-  #append(
-    kind: number,
-    flags: number,
-    handle: number,
-    value: Uint8Array | undefined,
-    wantSync: boolean,
-  ): boolean {
-    const { keys, log, meters } = this.#parts;
-    const sequence = this.#sequence + 1;
-    if (!log.append(kind, flags, handle, keys.bytes, keys.length, value, sequence, wantSync)) {
-      return false;
-    }
-    this.#sequence = sequence;
-    meters.bytesWritten += keys.length + (value?.length ?? 0);
-    return true;
-  }
-
-  #index(handle: number): void {
-    const { keys, index, values, meters } = this.#parts;
-    const old = index.put(keys.hash, handle);
-    if (old !== 0) values.retire(old, this.#sequence);
-    meters.puts++;
-  }
-
-  #appendSync(
-    kind: number,
-    handle: number,
-    value: Uint8Array | undefined,
-    level: DurabilityLevel,
-  ): void {
-    this.#waitSync(() => this.#append(kind, 0, handle, value, level === 'sync'));
-  }
-
-  /** Blocks until `attempt` succeeds; the log and the values file make room meanwhile. */
+  /** Blocks until `attempt` succeeds. A batch that is half in the log goes first. */
   #waitSync(attempt: () => boolean): void {
-    while (!attempt()) {
-      this.#checkOpen();
-      if (!this.#parts.fileSet.channel.wait()) {
-        // Nothing is in flight that could make room: a checkpoint would have to, and it is async.
-        throw new CairnError(
-          'CAIRN_NO_SPACE',
-          'the log is full and waits for a checkpoint, which a synchronous call cannot wait for: ' +
-            'use put(), or await checkpoint() now and then',
-          { operation: 'putSync' },
-        );
-      }
-    }
+    while (this.#openBatch !== undefined && !this.#openBatch.advance()) this.#blockForRoom();
+    this.#openBatch = undefined;
+    while (!attempt()) this.#blockForRoom();
+  }
+
+  #blockForRoom(): void {
+    const { log, fileSet } = this.#parts;
+    this.#appender.checkWritable();
+    // A checkpoint would need the event loop, so the log grows beyond its capacity instead.
+    if (log.freeSegments === 0) log.addSegmentSync();
+    else fileSet.channel.wait();
   }
 
   #acknowledge(level: DurabilityLevel): Promise<void> {
     this.#space.maybeCheckpoint();
-    switch (level) {
-      case 'sync':
-        return this.#durable.wait(this.#sequence);
-      case 'interval':
-        this.#startInterval();
-        return this.#written.wait(this.#sequence);
-      case 'process':
-        return this.#written.wait(this.#sequence);
-      case 'none':
-        return Promise.resolve();
-    }
+    return this.#acks.wait(this.sequence, level);
   }
 
   #acknowledgeSync(level: DurabilityLevel): void {
     this.#space.maybeCheckpoint();
-    if (level === 'none') return;
-    if (level === 'interval') this.#startInterval();
-    this.#parts.log.waitSync(level === 'sync');
-  }
-
-  #startInterval(): void {
-    if (this.#intervalTimer !== undefined) return;
-    const { log, config } = this.#parts;
-    this.#intervalTimer = setTimeout(() => {
-      this.#intervalTimer = undefined;
-      if (log.failed === undefined && log.durableSequence < this.#sequence) log.requestSync();
-    }, config.durability.intervalMs);
-    // The promise was kept by the write to the kernel; only the sync is late if the process ends.
-    this.#intervalTimer.unref();
+    this.#acks.block(level);
   }
 
   #onProgress(durable: number, written: number): void {
-    const { failed } = this.#parts.log;
-    this.#parts.values.onDurable(durable);
-    this.#durable.settle(durable);
-    this.#written.settle(Math.max(durable, written));
-    if (failed !== undefined) this.fail(failed);
+    const { log, values } = this.#parts;
+    values.onDurable(durable);
+    this.#acks.settle(durable, written);
+    if (log.failed !== undefined) this.#fail(log.failed);
   }
 
-  #copyKey(): Uint8Array {
-    const { keys } = this.#parts;
-    return copyBytes(keys.bytes, keys.length);
+  /** Writes stop for good; reads go on. Only reopening clears it (DESIGN decision 10). */
+  #fail(cause: CairnError): void {
+    if (this.#appender.failure !== undefined) return;
+    this.#appender.failure = new CairnError(
+      'CAIRN_IO',
+      'a write to the store failed earlier, so what is on disk is unknown: reads go on, ' +
+        'close and reopen the store to write again',
+      { operation: 'write', file: cause.file, offset: cause.offset, cause },
+    );
+    this.#acks.fail(cause);
   }
 
   #check(value: Uint8Array): void {
-    this.#checkOpen();
+    this.#appender.checkWritable();
     const { valueBytesMax } = this.#parts.values.capabilities;
     if (value.length > valueBytesMax) {
       throw new CairnError(
@@ -485,9 +399,5 @@ export class WritePath {
         `a value has at most ${valueBytesMax} bytes, this one ${value.length}`,
       );
     }
-  }
-
-  #checkOpen(): void {
-    if (this.#failure !== undefined) throw this.#failure;
   }
 }

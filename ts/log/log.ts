@@ -5,7 +5,7 @@ import { CairnError, isCairnError } from '../common/errors.js';
 import { MIB } from '../common/units.js';
 import { layout } from './layout.js';
 import { replayLog, type OnRecords, type ReplayOptions, type ReplayReport } from './replay.js';
-import { prepareSegmentFile, segmentFileIndex, segmentFileName } from './segment-files.js';
+import { prepareSegmentFile, prepareSegmentFileSync, segmentFileIndex, segmentFileName } from './segment-files.js';
 
 /** What a record says; the numbers are on disk (docs/FORMAT.md "Record"). */
 export const RECORD_PUT = 1;
@@ -394,6 +394,17 @@ export class Log {
     for (const waiter of waiters) waiter.reject(this.shortage);
   }
 
+  /**
+   * Makes a segment ready while the caller blocks, beyond the capacity if need be: a synchronous
+   * writer cannot wait for a checkpoint, which needs the event loop. The next open removes what is
+   * too much.
+   */
+  addSegmentSync(): void {
+    if (this.failure !== undefined) throw this.failure;
+    const name = segmentFileName(this.nextFileIndex++);
+    this.adopt(prepareSegmentFileSync(this.files, name, this.options.segmentBytes), name);
+  }
+
   private async addSegment(): Promise<void> {
     this.shortage = undefined;
     const name = segmentFileName(this.nextFileIndex++);
@@ -409,7 +420,10 @@ export class Log {
 
   /** A file of the right size is a free segment; another one is removed. */
   private async recycle(segment: OldSegment): Promise<void> {
-    if (segment.fileBytes === this.options.segmentBytes) {
+    if (
+      segment.fileBytes === this.options.segmentBytes &&
+      this.totalBytes() <= this.capacityBytes
+    ) {
       this.adopt(segment.file, segment.name);
       return;
     }

@@ -40,3 +40,29 @@ export async function prepareSegmentFile(
     throw error;
   }
 }
+
+/** {@link prepareSegmentFile} for a caller that blocks the thread. */
+export function prepareSegmentFileSync(
+  files: FileSet,
+  name: string,
+  segmentBytes: number,
+): FileId {
+  const { native } = files;
+  const file = files.runSync('open', name, (token) => native.open(name, 2, token));
+  try {
+    const pieceBytes = Math.min(MIB, segmentBytes);
+    const zeros = native.allocate(pieceBytes);
+    for (let offset = 0; offset < segmentBytes; offset += pieceBytes) {
+      const length = Math.min(pieceBytes, segmentBytes - offset);
+      files.runSync('write', name, (token) =>
+        native.write(file, offset, zeros, 0, length, false, token),
+      );
+    }
+    files.runSync('sync', name, (token) => native.sync(file, token));
+    files.runSync('syncDirectory', undefined, (token) => native.syncDirectory(token));
+    return file;
+  } catch (error) {
+    files.close(file);
+    throw error;
+  }
+}

@@ -162,27 +162,18 @@ export class SsdValueStore implements ValueStore {
   }
 
   placeLargeSync(key: Uint8Array, keyLength: number, value: Uint8Array, sequence: number): Handle {
-    const channel = this.#fileSet.channel;
-    let written: number | undefined;
-    const token = channel.once((result) => (written = result));
-    const handle = this.#native.placeLarge(key, keyLength, value, sequence, token);
-    if (handle < 0) {
-      channel.unregister(token);
-      throw this.#placeError(handle, value.length);
-    }
-    while (written === undefined) channel.wait();
-    let synced: number | undefined;
-    if (written >= 0) {
-      this.#fileSet.native.sync(
-        this.#file,
-        channel.once((result) => (synced = result)),
+    let handle = 0;
+    try {
+      this.#fileSet.runSync('write', VALUES_FILE, (token) => {
+        handle = this.#native.placeLarge(key, keyLength, value, sequence, token);
+        if (handle < 0) throw this.#placeError(handle, value.length);
+      });
+      this.#fileSet.runSync('sync', VALUES_FILE, (token) =>
+        this.#fileSet.native.sync(this.#file, token),
       );
-      while (synced === undefined) channel.wait();
-    }
-    const failed = written < 0 ? written : (synced as number);
-    if (failed < 0) {
-      this.#native.discard(handle);
-      throw this.#placeError(failed, value.length);
+    } catch (error) {
+      if (handle > 0) this.#native.discard(handle);
+      throw error;
     }
     return handle;
   }

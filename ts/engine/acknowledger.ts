@@ -1,0 +1,63 @@
+import { AckQueue } from './ack-queue.js';
+import type { DurabilityLevel } from './api.js';
+import type { StoreParts } from './parts.js';
+
+/** Settles writes when the log has come as far as their level asks. */
+export class Acknowledger {
+  readonly #parts: StoreParts;
+  readonly #durable = new AckQueue();
+  readonly #written = new AckQueue();
+  #syncTimer: NodeJS.Timeout | undefined;
+
+  constructor(parts: StoreParts) {
+    this.#parts = parts;
+  }
+
+  wait(sequence: number, level: DurabilityLevel): Promise<void> {
+    switch (level) {
+      case 'sync':
+        return this.#durable.wait(sequence);
+      case 'interval':
+        this.#syncSoon();
+        return this.#written.wait(sequence);
+      case 'process':
+        return this.#written.wait(sequence);
+      case 'none':
+        return Promise.resolve();
+    }
+  }
+
+  /** Blocks until everything appended has reached the level. */
+  block(level: DurabilityLevel): void {
+    if (level === 'none') return;
+    if (level === 'interval') this.#syncSoon();
+    this.#parts.log.waitSync(level === 'sync');
+  }
+
+  settle(durable: number, written: number): void {
+    this.#durable.settle(durable);
+    this.#written.settle(Math.max(durable, written));
+  }
+
+  fail(error: Error): void {
+    this.stop();
+    this.#durable.fail(error);
+    this.#written.fail(error);
+  }
+
+  stop(): void {
+    clearTimeout(this.#syncTimer);
+    this.#syncTimer = undefined;
+  }
+
+  #syncSoon(): void {
+    if (this.#syncTimer !== undefined) return;
+    const { log, config } = this.#parts;
+    this.#syncTimer = setTimeout(() => {
+      this.#syncTimer = undefined;
+      if (log.failed === undefined && log.durableSequence < log.appendedSequence) log.requestSync();
+    }, config.durability.intervalMs);
+    // What was acknowledged is with the kernel: a process that ends loses nothing by ending early.
+    this.#syncTimer.unref();
+  }
+}

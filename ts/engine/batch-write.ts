@@ -1,0 +1,106 @@
+import { CairnError } from '../common/errors.js';
+import { FLAG_MORE, RECORD_DELETE, RECORD_PUT, RECORD_PUT_REF } from '../log/log.js';
+import type { Appender } from './appender.js';
+import type { StoreParts } from './parts.js';
+
+/** Header and padding of a log record, rounded up. */
+const RECORD_OVERHEAD_BYTES = 48;
+
+/** One operation of a batch: the value is absent for a delete. */
+export interface WriteOperation {
+  /** Private copies: they may wait here while the caller goes on. */
+  readonly key: Uint8Array;
+  readonly value: Uint8Array | undefined;
+}
+
+/** How a batch goes into the log. */
+export interface BatchPlan {
+  /** Bytes it takes there. */
+  readonly logBytes: number;
+  /** Its values go to their slots first, the log carries handles. */
+  readonly through: boolean;
+}
+
+/** @throws CairnError CAIRN_TOO_LARGE. */
+export function planBatch(parts: StoreParts, operations: readonly WriteOperation[]): BatchPlan {
+  const { log, values } = parts;
+  const { persistent, inlineBytesMax } = values.capabilities;
+  let valueBytes = 0;
+  let keyBytes = 0;
+  let largest = 0;
+  for (const { key, value } of operations) {
+    keyBytes += key.length + RECORD_OVERHEAD_BYTES;
+    valueBytes += value?.length ?? 0;
+    largest = Math.max(largest, value?.length ?? 0);
+  }
+  const large = largest > inlineBytesMax || keyBytes + valueBytes > log.capacityBytes / 8;
+  const through = persistent && large;
+  const logBytes = keyBytes + (through ? 0 : valueBytes);
+  if (logBytes > log.capacityBytes / 2) {
+    throw new CairnError(
+      'CAIRN_TOO_LARGE',
+      `a batch takes at most ${log.capacityBytes / 2} bytes of the log, this one ${logBytes}: ` +
+        'raise log.capacity_bytes, split the batch, or use bulkLoad',
+      { operation: 'batch' },
+    );
+  }
+  return { logBytes, through };
+}
+
+/**
+ * A batch whose values are placed, on its way into the log. Nothing else may be appended before its
+ * last record, and the index changes only then: readers see all of it or nothing.
+ */
+export class OpenBatch {
+  readonly #parts: StoreParts;
+  readonly #appender: Appender;
+  readonly #operations: readonly WriteOperation[];
+  readonly #handles: Float64Array;
+  readonly #through: boolean;
+  readonly #wantSync: boolean;
+  #next = 0;
+
+  constructor(
+    parts: StoreParts,
+    appender: Appender,
+    operations: readonly WriteOperation[],
+    handles: Float64Array,
+    through: boolean,
+    wantSync: boolean,
+  ) {
+    this.#parts = parts;
+    this.#appender = appender;
+    this.#operations = operations;
+    this.#handles = handles;
+    this.#through = through;
+    this.#wantSync = wantSync;
+  }
+
+  /** Appends what the log has room for; true when all of it is in the log and in the index. */
+  advance(): boolean {
+    const operations = this.#operations;
+    const { keys } = this.#parts;
+    for (; this.#next < operations.length; this.#next++) {
+      const { key, value } = operations[this.#next] as WriteOperation;
+      keys.encodeStored(key, key.length);
+      const flags = this.#next + 1 < operations.length ? FLAG_MORE : 0;
+      const handle = this.#handles[this.#next] as number;
+      if (!this.#append(flags, handle, value)) return false;
+    }
+    for (let at = 0; at < operations.length; at++) {
+      const { key, value } = operations[at] as WriteOperation;
+      keys.encodeStored(key, key.length);
+      if (value === undefined) this.#appender.indexDelete();
+      else this.#appender.indexPut(this.#handles[at] as number);
+    }
+    this.#parts.meters.batches++;
+    return true;
+  }
+
+  #append(flags: number, handle: number, value: Uint8Array | undefined): boolean {
+    const appender = this.#appender;
+    if (value === undefined) return appender.append(RECORD_DELETE, flags, 0, value, this.#wantSync);
+    if (!this.#through) return appender.append(RECORD_PUT, flags, handle, value, this.#wantSync);
+    return appender.append(RECORD_PUT_REF, flags, handle, undefined, this.#wantSync);
+  }
+}
