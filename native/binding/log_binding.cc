@@ -58,8 +58,8 @@ napi_value Append(napi_env env, napi_callback_info info) {
               napi_get_value_double(env, arguments[5], &sequence) == napi_ok;
   // A missing value is an argument that is no array; the kind decides whether that may be.
   const auto kind = static_cast<LogKind>(bits & 0xff);
-  const bool has_value = kind == LogKind::kPut;
-  good = good && kind >= LogKind::kPut && kind <= LogKind::kDelete && key_length <= key.size() &&
+  const bool has_value = CarriesValue(kind);
+  good = good && kind >= LogKind::kPut && kind <= LogKind::kPutPart && key_length <= key.size() &&
          IsCount(handle) && IsCount(sequence) &&
          (!has_value || RawBytes(env, arguments[4], &record.value));
   if (!good) {

@@ -39,7 +39,13 @@ enum class LogKind : uint8_t {
   kPut = 1,     // the value follows the key
   kPutRef = 2,  // the value is in the slot that `handle` names; no value bytes follow
   kDelete = 3,  // no value bytes follow
+  kPutPart = 4,  // value bytes that come before those of the next record, of the same key and batch
 };
+
+/// Value bytes follow the key.
+constexpr bool CarriesValue(LogKind kind) {
+  return kind == LogKind::kPut || kind == LogKind::kPutPart;
+}
 
 /// The next record belongs to the same batch: replay applies both or neither.
 inline constexpr uint8_t kLogFlagMore = 1;
@@ -91,7 +97,7 @@ static_assert(std::has_unique_object_representations_v<LogGroupHeader>);
 /// Followed by key_size + value_size bytes and zeros to a multiple of 8.
 struct LogRecordHeader {
   uint32_t key_size;    // bytes, 1..65536
-  uint32_t value_size;  // bytes, 0 unless kind is kPut
+  uint32_t value_size;  // bytes, 0 unless the kind carries a value
   uint8_t kind;         // LogKind
   uint8_t flags;        // kLogFlagMore; the others are written 0, checked 0
   uint16_t reserved;    // written 0, checked 0

@@ -190,7 +190,7 @@ bool NextRecord(std::span<const std::byte> payload, size_t* cursor, LogRecord* r
   if (*cursor > payload.size() || payload.size() - *cursor < sizeof(LogRecordHeader)) return false;
   const auto header = Load<LogRecordHeader>(payload, *cursor);
   if (header.kind < static_cast<uint8_t>(LogKind::kPut) ||
-      header.kind > static_cast<uint8_t>(LogKind::kDelete)) {
+      header.kind > static_cast<uint8_t>(LogKind::kPutPart)) {
     return false;
   }
   if ((header.flags & ~kLogFlagMore) != 0 || header.reserved != 0 || header.reserved2 != 0 ||
@@ -199,7 +199,7 @@ bool NextRecord(std::span<const std::byte> payload, size_t* cursor, LogRecord* r
   }
   if (header.key_size == 0 || header.key_size > kMaxLogKeyBytes) return false;
   record->kind = static_cast<LogKind>(header.kind);
-  if (record->kind != LogKind::kPut && header.value_size != 0) return false;
+  if (!CarriesValue(record->kind) && header.value_size != 0) return false;
   const uint64_t size_bytes = LogRecordBytes(header.key_size, header.value_size);
   if (size_bytes > payload.size() - *cursor) return false;
   const auto body =

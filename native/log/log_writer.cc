@@ -62,7 +62,7 @@ LogWriter::LogWriter(FileSet& files, CompletionSink* sink, const LogWriterConfig
 bool LogWriter::IsValid(const LogRecord& record) const {
   const bool sizes = !record.key.empty() && record.key.size() <= kMaxLogKeyBytes &&
                      record.value.size() <= kMaxSegmentBytes &&
-                     (record.kind == LogKind::kPut || record.value.empty());
+                     (CarriesValue(record.kind) || record.value.empty());
   return sizes && record.handle <= kMaxLogHandle && (record.flags & ~kLogFlagMore) == 0 &&
          record.sequence >= floor_sequence_ && record.sequence <= kMaxSequence;
 }

@@ -4,6 +4,9 @@ import type { ResolvedConfig } from './types.js';
 
 const SEGMENTS_MIN = 4;
 const SEGMENT_BYTES_MIN = 256 * KIB;
+const CAPACITY_BYTES_DEFAULT = 64 * MIB;
+/** Where the log has to carry every value: half of it takes one of 64 MiB, with room to spare. */
+const CAPACITY_BYTES_CARRYING = 192 * MIB;
 const SEGMENT_BYTES_DEFAULT = 8 * MIB;
 const INLINE_BYTES_DEFAULT = 16 * KIB;
 
@@ -14,11 +17,15 @@ const INLINE_BYTES_DEFAULT = 16 * KIB;
 export function resolveLog(
   log: Section,
   fixedSegmentBytes: number | undefined,
+  valueType: string,
 ): ResolvedConfig['log'] {
   const capacityBytes = log.integer(
     'capacity_bytes',
     { min: SEGMENTS_MIN * SEGMENT_BYTES_MIN, max: TIB, unit: 'bytes' },
-    Math.max(64 * MIB, SEGMENTS_MIN * largestGiven(log, fixedSegmentBytes)),
+    Math.max(
+      valueType === 'DRAM_VALUE_STORE' ? CAPACITY_BYTES_CARRYING : CAPACITY_BYTES_DEFAULT,
+      SEGMENTS_MIN * largestGiven(log, fixedSegmentBytes),
+    ),
   );
   const eighth = alignDown(Math.floor(capacityBytes / 8), PAGE_BYTES);
   const segmentBytes = log.integer(

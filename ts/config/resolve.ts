@@ -145,7 +145,7 @@ export function resolveDocument(
     index: { type: resolveIndexType(sections, value.type, context) },
     value,
     cache: { capacityBytes: resolveCacheBytes(sections, value.type, context.machine) },
-    log: resolveLog(sections.log, context.fixed?.logSegmentBytes),
+    log: resolveLog(sections.log, context.fixed?.logSegmentBytes, value.type),
     io: resolveIo(sections, context.names),
     document: isNode(document) ? document : (Object.freeze(Object.create(null)) as ConfigNode),
   });

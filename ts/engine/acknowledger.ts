@@ -14,14 +14,15 @@ export class Acknowledger {
   }
 
   wait(sequence: number, level: DurabilityLevel): Promise<void> {
+    const { log } = this.#parts;
     switch (level) {
       case 'sync':
-        return this.#durable.wait(sequence);
+        return reach(this.#durable, sequence, log.durableSequence, log.failed);
       case 'interval':
         this.#syncSoon();
-        return this.#written.wait(sequence);
+        return reach(this.#written, sequence, log.writtenSequence, log.failed);
       case 'process':
-        return this.#written.wait(sequence);
+        return reach(this.#written, sequence, log.writtenSequence, log.failed);
       case 'none':
         return Promise.resolve();
     }
@@ -60,4 +61,15 @@ export class Acknowledger {
     // What was acknowledged is with the kernel: a process that ends loses nothing by ending early.
     this.#syncTimer.unref();
   }
+}
+
+/** A write that waited for room may be there before it asks: no post would follow then. */
+function reach(
+  queue: AckQueue,
+  sequence: number,
+  reached: number,
+  failed: Error | undefined,
+): Promise<void> {
+  if (reached >= sequence) return Promise.resolve();
+  return failed === undefined ? queue.wait(sequence) : Promise.reject(failed);
 }

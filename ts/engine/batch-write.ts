@@ -1,10 +1,19 @@
 import { CairnError } from '../common/errors.js';
-import { FLAG_MORE, RECORD_DELETE, RECORD_PUT, RECORD_PUT_REF } from '../log/log.js';
+import {
+  FLAG_MORE,
+  RECORD_DELETE,
+  RECORD_PUT,
+  RECORD_PUT_PART,
+  RECORD_PUT_REF,
+} from '../log/log.js';
 import type { Appender } from './appender.js';
 import type { StoreParts } from './parts.js';
 
 /** Header and padding of a log record, rounded up. */
 const RECORD_OVERHEAD_BYTES = 48;
+
+/** A longer value that the log has to carry goes there in parts, so that any segment holds one. */
+export const PART_BYTES = 128 * 1024;
 
 /** One operation of a batch: the value is absent for a delete. */
 export interface WriteOperation {
@@ -29,7 +38,8 @@ export function planBatch(parts: StoreParts, operations: readonly WriteOperation
   let keyBytes = 0;
   let largest = 0;
   for (const { key, value } of operations) {
-    keyBytes += key.length + RECORD_OVERHEAD_BYTES;
+    const parts = Math.max(1, Math.ceil((value?.length ?? 0) / PART_BYTES));
+    keyBytes += (key.length + RECORD_OVERHEAD_BYTES) * parts;
     valueBytes += value?.length ?? 0;
     largest = Math.max(largest, value?.length ?? 0);
   }
@@ -59,6 +69,8 @@ export class OpenBatch {
   readonly #through: boolean;
   readonly #wantSync: boolean;
   #next = 0;
+  /** Of the value of operation `#next`, bytes that are in the log as parts. */
+  #partBytes = 0;
 
   constructor(
     parts: StoreParts,
@@ -100,7 +112,17 @@ export class OpenBatch {
   #append(flags: number, handle: number, value: Uint8Array | undefined): boolean {
     const appender = this.#appender;
     if (value === undefined) return appender.append(RECORD_DELETE, flags, 0, value, this.#wantSync);
-    if (!this.#through) return appender.append(RECORD_PUT, flags, handle, value, this.#wantSync);
-    return appender.append(RECORD_PUT_REF, flags, handle, undefined, this.#wantSync);
+    if (this.#through) {
+      return appender.append(RECORD_PUT_REF, flags, handle, undefined, this.#wantSync);
+    }
+    while (value.length - this.#partBytes > PART_BYTES) {
+      const part = value.subarray(this.#partBytes, this.#partBytes + PART_BYTES);
+      if (!appender.append(RECORD_PUT_PART, FLAG_MORE, 0, part, this.#wantSync)) return false;
+      this.#partBytes += PART_BYTES;
+    }
+    const rest = value.subarray(this.#partBytes);
+    if (!appender.append(RECORD_PUT, flags, handle, rest, this.#wantSync)) return false;
+    this.#partBytes = 0;
+    return true;
   }
 }

@@ -1,5 +1,6 @@
 import { FileSet } from '../bindings/file-set.js';
 import type { ResolvedConfig } from '../config/types.js';
+import { KIB, MIB } from '../common/units.js';
 import { HashIndex } from '../index/hash-index.js';
 import { Registry } from '../registry/registry.js';
 import { DramValueStore } from '../value-store/dram-value-store.js';
@@ -29,9 +30,10 @@ export function createRegistry(): Registry<Factories> {
     }),
   );
   registry.register('value', 'DRAM_VALUE_STORE', ({ config, tuning, slots }) => {
-    // The log carries every value, in one record within one segment.
-    const segmentBytes = tuning.logSegmentBytes ?? config.log.segmentBytes;
-    return new DramValueStore({ ...slots, valueBytesMax: segmentBytes - 128 * 1024 });
+    // The log carries every value; half of it is what one batch may take.
+    const capacityBytes = tuning.logCapacityBytes ?? config.log.capacityBytes;
+    const valueBytesMax = Math.min(64 * MIB, Math.floor((capacityBytes / 2) * 0.99) - 128 * KIB);
+    return new DramValueStore({ ...slots, valueBytesMax });
   });
   registry.register('dramAllocator', 'CONCURRENT_SLAB_MEMORY_POOL', ({ value }) => ({
     sizeClasses: value.dramAllocator?.sizeClasses,

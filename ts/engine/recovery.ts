@@ -1,8 +1,9 @@
 import type { FileSet } from '../bindings/file-set.js';
 import { CairnError } from '../common/errors.js';
+import { copyBytes } from '../common/units.js';
 import { INDEX_CURSOR_END } from '../index/index.js';
 import { CheckpointReader } from '../log/checkpoint.js';
-import { RECORD_DELETE, RECORD_PUT } from '../log/log.js';
+import { RECORD_DELETE, RECORD_PUT, RECORD_PUT_PART } from '../log/log.js';
 import type { RecordBatch } from '../log/record-batch.js';
 import { ChunkKind } from './checkpointer.js';
 import type { StoreParts } from './parts.js';
@@ -41,7 +42,8 @@ export async function recover(
   const began = performance.now();
   const slicer = new Slicer(parts);
   await loadCheckpoint(parts, slicer);
-  const end = await replay((batch) => applyBatch(parts, batch));
+  const replayed = new ReplayedLog(parts);
+  const end = await replay((batch) => replayed.apply(batch));
   if (parts.values.capabilities.persistent) await restoreSlots(parts, slicer);
   return {
     records: end.records,
@@ -119,26 +121,47 @@ function placeInMemory(
   if (old !== 0) values.discard(old);
 }
 
-function applyBatch(parts: Omit<StoreParts, 'log'>, batch: RecordBatch): void {
-  const { keys, index, values } = parts;
-  const { persistent } = values.capabilities;
-  for (let at = 0; at < batch.count; at++) {
-    const key = batch.key(at);
-    const kind = batch.kind(at);
-    if (kind === RECORD_DELETE) {
-      keys.encodeStored(key, key.length);
-      const old = index.delete(keys.hash);
-      if (old !== 0 && !persistent) values.discard(old);
-    } else if (!persistent) {
-      placeInMemory(parts, key, batch.value(at), batch.sequence(at));
-    } else {
-      const handle = batch.handle(at);
-      if (kind === RECORD_PUT) {
-        values.rewrite(handle, key, key.length, batch.value(at), batch.sequence(at));
+/** Applies records in the order of the log. */
+class ReplayedLog {
+  readonly #parts: Omit<StoreParts, 'log'>;
+  /** Of the value that the next record completes. */
+  #valueParts: Uint8Array[] = [];
+
+  constructor(parts: Omit<StoreParts, 'log'>) {
+    this.#parts = parts;
+  }
+
+  apply(batch: RecordBatch): void {
+    const { keys, index, values } = this.#parts;
+    const { persistent } = values.capabilities;
+    for (let at = 0; at < batch.count; at++) {
+      const key = batch.key(at);
+      const kind = batch.kind(at);
+      if (kind === RECORD_PUT_PART) {
+        this.#valueParts.push(copyBytes(batch.value(at)));
+      } else if (kind === RECORD_DELETE) {
+        keys.encodeStored(key, key.length);
+        const old = index.delete(keys.hash);
+        if (old !== 0 && !persistent) values.discard(old);
+      } else if (!persistent) {
+        placeInMemory(this.#parts, key, this.#value(batch.value(at)), batch.sequence(at));
+      } else {
+        const handle = batch.handle(at);
+        if (kind === RECORD_PUT) {
+          const value = this.#value(batch.value(at));
+          values.rewrite(handle, key, key.length, value, batch.sequence(at));
+        }
+        keys.encodeStored(key, key.length);
+        index.put(keys.hash, handle);
       }
-      keys.encodeStored(key, key.length);
-      index.put(keys.hash, handle);
     }
+  }
+
+  #value(last: Uint8Array): Uint8Array {
+    if (this.#valueParts.length === 0) return last;
+    const value = Buffer.concat([...this.#valueParts, last]);
+    this.#valueParts = [];
+    return value;
   }
 }
 

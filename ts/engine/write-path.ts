@@ -4,7 +4,7 @@ import { RECORD_DELETE, RECORD_PUT, RECORD_PUT_REF } from '../log/log.js';
 import { Acknowledger } from './acknowledger.js';
 import type { DurabilityLevel } from './api.js';
 import { Appender } from './appender.js';
-import { OpenBatch, planBatch, type WriteOperation } from './batch-write.js';
+import { OpenBatch, PART_BYTES, planBatch, type WriteOperation } from './batch-write.js';
 import type { StoreParts } from './parts.js';
 import { Slicer } from './recovery.js';
 
@@ -60,6 +60,7 @@ export class WritePath {
     const { keys, values } = this.#parts;
     this.#check(value);
     const large = value.length > values.capabilities.inlineBytesMax;
+    if (!large && value.length > PART_BYTES) return this.batch([this.#copy(value)], level);
     if (this.#queued === 0 && !large && this.#putNow(value, level)) return this.#acknowledge(level);
     const key = copyBytes(keys.bytes, keys.length);
     const copy = copyBytes(value);
@@ -76,12 +77,13 @@ export class WritePath {
   putSync(value: Uint8Array, level: DurabilityLevel): void {
     const { keys, values } = this.#parts;
     this.#check(value);
+    const inline = value.length <= values.capabilities.inlineBytesMax;
+    if (inline && value.length > PART_BYTES) return this.#putPartsSync(this.#copy(value), level);
     // Completions run while we wait, so the key is kept from the codec's other users.
     const key = copyBytes(keys.bytes, keys.length);
-    const large = value.length > values.capabilities.inlineBytesMax;
-    const handle = large
-      ? values.placeLargeSync(key, key.length, value, this.sequence + 1)
-      : undefined;
+    const handle = inline
+      ? undefined
+      : values.placeLargeSync(key, key.length, value, this.sequence + 1);
     this.#waitSync(() => {
       keys.encodeStored(key, key.length);
       if (handle === undefined) return this.#tryPut(key, value, level);
@@ -91,6 +93,19 @@ export class WritePath {
       this.#appender.indexPut(handle);
       return true;
     });
+    this.#acknowledgeSync(level);
+  }
+
+  #putPartsSync(operation: WriteOperation, level: DurabilityLevel): void {
+    const { values } = this.#parts;
+    const { key } = operation;
+    const value = operation.value as Uint8Array;
+    planBatch(this.#parts, [operation]);
+    this.#waitSync(() => true);
+    let handle = 0;
+    this.#waitSync(() => (handle = values.place(key, key.length, value, this.sequence + 1)) !== 0);
+    this.#openBatch = this.#batchOf([operation], Float64Array.of(handle), false, level);
+    this.#waitSync(() => true);
     this.#acknowledgeSync(level);
   }
 
@@ -257,15 +272,7 @@ export class WritePath {
     if (log.liveBytes > 0 && log.liveBytes + plan.logBytes > log.capacityBytes / 2) {
       await this.#space.checkpoint();
     }
-    const wantSync = level === 'sync';
-    const batch = new OpenBatch(
-      this.#parts,
-      this.#appender,
-      operations,
-      handles,
-      plan.through,
-      wantSync,
-    );
+    const batch = this.#batchOf(operations, handles, plan.through, level);
     this.#openBatch = batch;
     try {
       while (this.#openBatch === batch && !batch.advance()) {
@@ -275,6 +282,16 @@ export class WritePath {
     } finally {
       this.#openBatch = undefined;
     }
+  }
+
+  #batchOf(
+    operations: readonly WriteOperation[],
+    handles: Float64Array,
+    through: boolean,
+    level: DurabilityLevel,
+  ): OpenBatch {
+    const wantSync = level === 'sync';
+    return new OpenBatch(this.#parts, this.#appender, operations, handles, through, wantSync);
   }
 
   /** The handles of all values; when one finds no place, none has one. */
@@ -388,6 +405,12 @@ export class WritePath {
       { operation: 'write', file: cause.file, offset: cause.offset, cause },
     );
     this.#acks.fail(cause);
+  }
+
+  /** The codec's key and the value, in memory of their own. */
+  #copy(value: Uint8Array): WriteOperation {
+    const { keys } = this.#parts;
+    return { key: copyBytes(keys.bytes, keys.length), value: copyBytes(value) };
   }
 
   #check(value: Uint8Array): void {

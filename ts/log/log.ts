@@ -11,6 +11,8 @@ import { prepareSegmentFile, prepareSegmentFileSync, segmentFileIndex, segmentFi
 export const RECORD_PUT = 1;
 export const RECORD_PUT_REF = 2;
 export const RECORD_DELETE = 3;
+/** Value bytes before those of the next record, of the same key and batch. */
+export const RECORD_PUT_PART = 4;
 export { FLAG_MORE } from './layout.js';
 
 /**
@@ -65,6 +67,9 @@ export class Log {
   private readonly names = new Map<FileId, string>();
   private readonly syncWaiters: Waiter[] = [];
   private roomWaiters: Waiter[] = [];
+  private roomEvents = 0;
+  /** `roomEvents` when a record found no room last; undefined when that was waited for. */
+  private refusedAt: number | undefined;
   private progress: OnProgress | undefined;
   private failure: CairnError | undefined;
   private shortage: CairnError | undefined;
@@ -178,7 +183,7 @@ export class Log {
    * Copies a record into the group that will be written next.
    *
    * @param key its first keyLength bytes, 1 to 65536.
-   * @param value for RECORD_PUT only.
+   * @param value for RECORD_PUT and RECORD_PUT_PART only.
    * @param sequence above all before it.
    * @param wantSync the group is made durable, not just written.
    * @returns false when there is no room and nothing was done: again after {@link whenRoom}. Between
@@ -205,6 +210,7 @@ export class Log {
   private refused(result: number): false {
     switch (result) {
       case 0:
+        this.refusedAt = this.roomEvents;
         this.makeSegments();
         return false;
       case -1:
@@ -235,6 +241,10 @@ export class Log {
     return new Promise((resolve, reject) => {
       if (this.closed) return reject(closedError('append'));
       if (this.failure !== undefined) return reject(this.failure);
+      // It may have come already, between the refusal and this call.
+      const missed = this.refusedAt !== undefined && this.refusedAt !== this.roomEvents;
+      this.refusedAt = undefined;
+      if (missed) return resolve();
       this.roomWaiters.push({ sequence: 0, resolve, reject });
       this.makeSegments();
     });
@@ -360,6 +370,7 @@ export class Log {
   }
 
   private settleRoom(): void {
+    this.roomEvents++;
     if (this.roomWaiters.length === 0) return;
     const waiters = this.roomWaiters;
     this.roomWaiters = [];

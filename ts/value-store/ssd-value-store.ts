@@ -58,6 +58,9 @@ export class SsdValueStore implements ValueStore {
   #arenaWords: DataView;
   /** Called at each post of the writer; true when done. */
   #waiters: (() => boolean)[] = [];
+  #posts = 0;
+  /** `#posts` when a record found no room last; undefined when that was waited for. */
+  #refusedAt: number | undefined;
   #closed = false;
 
   static async open(fileSet: FileSet, options: SsdValueStoreOptions): Promise<SsdValueStore> {
@@ -116,6 +119,7 @@ export class SsdValueStore implements ValueStore {
     const handle = this.#native.place(through ? 1 : 0, key, keyLength, value, sequence);
     this.#started();
     if (handle < 0) throw this.#placeError(handle, value.length);
+    if (handle === 0) this.#refusedAt = this.#posts;
     return handle;
   }
 
@@ -131,12 +135,16 @@ export class SsdValueStore implements ValueStore {
     const placed = this.#native.placeRows(keys, rows, rowBytes, from, count, sequence, handles);
     this.#started();
     if (placed < 0) throw this.#placeError(placed, rowBytes);
+    if (placed < count) this.#refusedAt = this.#posts;
     return placed;
   }
 
   whenRoom(): Promise<void> {
-    // One post is enough: place() says again whether there is room.
-    return this.#afterPosts(() => true);
+    // One post is enough: place() says again whether there is room. It may have come already,
+    // between the refusal and this call.
+    const missed = this.#refusedAt !== undefined && this.#refusedAt !== this.#posts;
+    this.#refusedAt = undefined;
+    return missed ? Promise.resolve() : this.#afterPosts(() => true);
   }
 
   placeLarge(
@@ -362,6 +370,7 @@ export class SsdValueStore implements ValueStore {
   }
 
   #onPost(): void {
+    this.#posts++;
     if (this.#waiters.length === 0) return;
     const waiters = this.#waiters;
     this.#waiters = [];

@@ -13,6 +13,9 @@ for (const { name, config } of COMBINATIONS) {
       withStore(config, async (store) => {
         await store.put(keyOf(1), 'one');
         await store.put(keyOf(2), Buffer.from([0, 1, 2]));
+        store.putSync(keyOf(5), bytesOf(5, 1 << 20));
+        assert.deepEqual(store.getSync(keyOf(5)), bytesOf(5, 1 << 20));
+        assert.equal(await store.delete(keyOf(5)), true);
         store.putSync(keyOf(3), 'three');
         assert.deepEqual(await store.get(keyOf(1)), Buffer.from('one'));
         assert.deepEqual(store.getSync(keyOf(2)), Buffer.from([0, 1, 2]));
@@ -47,7 +50,7 @@ for (const { name, config } of COMBINATIONS) {
 
     it('keeps values of every size, before and after reopening', () =>
       withDirectory(async (path) => {
-        const sizes = [0, 1, 63, 64, 100, 1000, 1024, 4000, 4072, 4073, 4096, 16384, 16385, 70000, 1 << 20, 3 << 20];
+        const sizes = [0, 1, 63, 64, 100, 1000, 1024, 4000, 4072, 4073, 4096, 16384, 16385, 70000, 1 << 20, 3 << 20, 20 << 20];
         let store = await open(path, config);
         await Promise.all(sizes.map((size, n) => store.put(keyOf(n), bytesOf(n, size))));
         for (let pass = 0; pass < 2; pass++) {
