@@ -14,6 +14,7 @@
 #include "value/retire_queue.h"
 #include "value/slot_reader.h"
 #include "value/slot_writer.h"
+#include "value/values_header.h"
 
 namespace cairn {
 namespace {
@@ -72,6 +73,14 @@ std::span<const std::byte> BytesArg(const Napi::Value& value) {
     return {};
   }
   return {static_cast<const std::byte*>(data), length};
+}
+
+/// The halves of a store id, a Uint8Array of 16 bytes.
+bool StoreIdArg(const Napi::Value& value, uint64_t halves[2]) {
+  const std::span<const std::byte> bytes = BytesArg(value);
+  if (bytes.size() != 16) return false;
+  std::memcpy(halves, bytes.data(), 16);
+  return true;
 }
 
 class NativeSlotFile final : public Napi::ObjectWrap<NativeSlotFile> {
@@ -136,13 +145,13 @@ NativeSlotFile::NativeSlotFile(const Napi::CallbackInfo& info)
     return options.Get(name).As<Napi::Number>().Int64Value();
   };
   place_.file = static_cast<FileId>(number("file"));
-  const std::span<const std::byte> store_id = BytesArg(options.Get("storeId"));
-  if (store_id.size() != 16) {
+  uint64_t store_id[2];
+  if (!StoreIdArg(options.Get("storeId"), store_id)) {
     ThrowCoded(env, "CAIRN_INVALID_ARGUMENT", "NativeSlotFile: storeId takes 16 bytes");
     return;
   }
-  std::memcpy(&place_.store_id_low, store_id.data(), 8);
-  std::memcpy(&place_.store_id_high, store_id.data() + 8, 8);
+  place_.store_id_low = store_id[0];
+  place_.store_id_high = store_id[1];
 
   std::vector<SizeClass> classes = DefaultDiskClasses();
   if (options.Get("sizeClasses").IsArray()) {
@@ -444,10 +453,36 @@ void NativeSlotFile::Register(Napi::Env env, Napi::Object exports) {
   exports.Set("NativeSlotFile", constructor);
 }
 
+/// encodeValuesHeader(storeId, page)
+Napi::Value EncodeHeader(const Napi::CallbackInfo& info) {
+  uint64_t store_id[2];
+  Napi::Uint8Array page = info[1].As<Napi::Uint8Array>();
+  if (!StoreIdArg(info[0], store_id) || page.ByteLength() != kPageBytes) {
+    ThrowCoded(info.Env(), "CAIRN_INVALID_ARGUMENT", "encodeValuesHeader: a store id and a page");
+    return info.Env().Undefined();
+  }
+  EncodeValuesHeader(store_id[0], store_id[1],
+                     std::as_writable_bytes(std::span(page.Data(), page.ByteLength())));
+  return info.Env().Undefined();
+}
+
+/// decodeValuesHeader(storeId, page): 0 valid, 1 blank, 2 damaged, 3 another version.
+Napi::Value DecodeHeader(const Napi::CallbackInfo& info) {
+  uint64_t store_id[2];
+  if (!StoreIdArg(info[0], store_id)) {
+    ThrowCoded(info.Env(), "CAIRN_INVALID_ARGUMENT", "decodeValuesHeader: a store id and a page");
+    return info.Env().Undefined();
+  }
+  const ValuesCheck check = DecodeValuesHeader(store_id[0], store_id[1], BytesArg(info[1]));
+  return Napi::Number::New(info.Env(), static_cast<double>(check));
+}
+
 }  // namespace
 
 void RegisterSlotFile(Napi::Env env, Napi::Object exports) {
   NativeSlotFile::Register(env, exports);
+  exports.Set("encodeValuesHeader", Napi::Function::New<EncodeHeader>(env));
+  exports.Set("decodeValuesHeader", Napi::Function::New<DecodeHeader>(env));
 }
 
 }  // namespace cairn

@@ -55,7 +55,7 @@ export interface GatherResult {
   readonly missingIndexes: Uint32Array;
 }
 
-/** Latencies in microseconds from log-linear buckets (about 6 % wide). */
+/** Latencies in microseconds of one operation in eight, from log-linear buckets 6 % wide. */
 export interface LatencySummary {
   readonly count: number;
   readonly mean: number;

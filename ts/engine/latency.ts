@@ -13,7 +13,7 @@ export class LatencyHistogram {
   #count = 0;
   #sum = 0;
   #max = 0;
-  #turn = 0;
+  #turn = SAMPLE_EVERY - 1; // the first one is timed
 
   /** Start time of an operation to be timed, or 0 for the ones in between. */
   start(): number {

@@ -182,5 +182,5 @@ async function openManifest(fileSet: FileSet, config: ResolvedConfig): Promise<M
       file: config.path,
     });
   }
-  return ManifestFile.open(fileSet);
+  return ManifestFile.open(fileSet, { readOnly: config.readOnly });
 }

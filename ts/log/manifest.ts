@@ -19,6 +19,8 @@ const OTHER_VERSION = 2;
 export interface ManifestOptions {
   /** Types of entries the caller understands; a mandatory one of another type refuses the store. */
   readonly knownEntries?: readonly number[];
+  /** Nothing is synced. */
+  readonly readOnly?: boolean;
 }
 
 /**
@@ -81,6 +83,8 @@ export class ManifestFile {
     }
     const file = await files.open(NAME, 0);
     try {
+      // A root that a dead process left in flight could still be lost after we acted on it.
+      if (options.readOnly !== true) await files.sync(file);
       const roots: (ManifestRoot | number)[] = [];
       for (const index of ROOTS) roots.push(await readRoot(files, file, index));
       const newest = choose(roots);

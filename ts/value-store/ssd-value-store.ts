@@ -5,6 +5,7 @@ import { errnoError } from '../bindings/status.js';
 import { CairnError } from '../common/errors.js';
 import { GroupedSync } from './grouped-sync.js';
 import { gatherFromDevice } from './device-gather.js';
+import { openValuesFile, VALUES_FILE } from './values-file.js';
 import {
   PENDING,
   type Handle,
@@ -15,11 +16,6 @@ import {
   type ValueStoreStats,
 } from './value-store.js';
 
-/** Name of the values file; docs/FORMAT.md "Values file". */
-export const VALUES_FILE = 'values';
-
-const OPEN_EXISTING = 0;
-const OPEN_OR_CREATE = 2;
 const ENOSPC = 28;
 const EDQUOT = 122;
 const E2BIG = 7;
@@ -64,7 +60,7 @@ export class SsdValueStore implements ValueStore {
   #closed = false;
 
   static async open(fileSet: FileSet, options: SsdValueStoreOptions): Promise<SsdValueStore> {
-    const file = await fileSet.open(VALUES_FILE, options.readOnly ? OPEN_EXISTING : OPEN_OR_CREATE);
+    const file = await openValuesFile(fileSet, options.storeId, options.readOnly);
     const store = new SsdValueStore(fileSet, file, options);
     if (!options.readOnly) {
       // The first records then need not wait; a full device is the first write's business.

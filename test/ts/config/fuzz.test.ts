@@ -9,7 +9,7 @@ import { machine } from './support.js';
 
 /** A configuration that round-trips, or a typed error that names its problems; never slow. */
 function resolveOrRefuse(first: unknown, second: unknown): boolean {
-  const begin = performance.now();
+  const begin = process.cpuUsage();
   try {
     const config = resolveConfig(first as string, second as StoreConfig, { machine });
     assert.equal(typeof config.path, 'string');
@@ -22,7 +22,9 @@ function resolveOrRefuse(first: unknown, second: unknown): boolean {
     assert.ok((error.problems?.length ?? 0) > 0);
     return false;
   } finally {
-    assert.ok(performance.now() - begin < 100, 'slower than 100 ms');
+    // Processor time: how long the machine took for others says nothing about the resolver.
+    const { user, system } = process.cpuUsage(begin);
+    assert.ok(user + system < 100_000, 'more than 100 ms');
   }
 }
 

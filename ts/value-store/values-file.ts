@@ -1,0 +1,52 @@
+import { addon } from '../bindings/addon.js';
+import type { FileId, FileSet } from '../bindings/file-set.js';
+import { CairnError } from '../common/errors.js';
+import { PAGE_BYTES } from '../common/units.js';
+
+/** Name of the values file; docs/FORMAT.md "Values file". */
+export const VALUES_FILE = 'values';
+
+const OPEN_EXISTING = 0;
+const OPEN_OR_CREATE = 2;
+const BLANK = 1;
+const DAMAGED = 2;
+const OTHER_VERSION = 3;
+
+/**
+ * Opens the values file and checks that it is of this store; a new one gets its header.
+ *
+ * @throws CairnError CAIRN_CORRUPTION, CAIRN_INCOMPATIBLE, CAIRN_NO_SPACE, CAIRN_IO.
+ */
+export async function openValuesFile(
+  fileSet: FileSet,
+  storeId: Uint8Array,
+  readOnly: boolean,
+): Promise<FileId> {
+  const file = await fileSet.open(VALUES_FILE, readOnly ? OPEN_EXISTING : OPEN_OR_CREATE);
+  try {
+    const check =
+      fileSet.sizeOf(file) < PAGE_BYTES
+        ? BLANK
+        : addon().decodeValuesHeader(storeId, await fileSet.read(file, 0, PAGE_BYTES));
+    if (check === DAMAGED) throw refused('CAIRN_CORRUPTION', 'it is not of this store, or damaged');
+    if (check === OTHER_VERSION) throw refused('CAIRN_INCOMPATIBLE', 'its format is of another version');
+    if (check === BLANK && !readOnly) {
+      const page = new Uint8Array(fileSet.native.allocate(PAGE_BYTES));
+      addon().encodeValuesHeader(storeId, page);
+      await fileSet.write(file, 0, page, { sync: true });
+      await fileSet.syncDirectory();
+    }
+    return file;
+  } catch (error) {
+    fileSet.close(file);
+    throw error;
+  }
+}
+
+function refused(code: 'CAIRN_CORRUPTION' | 'CAIRN_INCOMPATIBLE', why: string): CairnError {
+  return new CairnError(code, `opening ${VALUES_FILE}: ${why}`, {
+    operation: 'open',
+    file: VALUES_FILE,
+    offset: 0,
+  });
+}
