@@ -39,10 +39,13 @@ export interface Tally {
 
 /** Where it is, for whoever has to say what hung. */
 export interface Progress {
-  begin(token: string): void;
+  /** Undefined: the workload itself runs. */
+  begin(workload: Workload, state: CrashState | undefined): void;
   states(tally: Tally): void;
 }
 
+/** Share of the states that are written to, closed and opened again after the recovery. */
+const EXTENDED = 0.3;
 /** Share of the states whose recovery is crashed as well. */
 const SECOND_CRASHES = 0.15;
 const RANDOM_STATES = 24;
@@ -53,7 +56,7 @@ export async function runCampaign(options: CampaignOptions, progress: Progress):
   const tally: Tally = { states: 0, workloads: 0, violations: [] };
   for (let index = options.worker; !isDone(options, tally); index += options.workers) {
     const workload = options.only ?? workloadAt(options.seed, index);
-    progress.begin(workload.name);
+    progress.begin(workload, undefined);
     await tryWorkload(workload, options, tally, progress);
     tally.workloads++;
     if (options.only !== undefined) break;
@@ -86,7 +89,8 @@ async function tryWorkload(
     const all = choicesAt(recording.disk, point, random, RANDOM_STATES);
     for (const choice of sample(all, options.perPoint, random)) {
       if (isDone(options, tally)) break;
-      await tryState(recording, { point, choice }, random, tally, progress);
+      const brief = !random.chance(EXTENDED);
+      await tryState(recording, { point, choice, brief }, random, tally, progress);
     }
   }
   recording.disk.release();
@@ -113,6 +117,7 @@ async function tryState(
   tally: Tally,
   progress: Progress,
 ): Promise<void> {
+  progress.begin(recording.workload, state);
   const { violation, recovered } = await checkState(recording, state);
   tally.states++;
   if (violation !== undefined) report(recording.workload, formatState(state), violation, tally);
@@ -122,7 +127,8 @@ async function tryState(
     const choices = choicesAt(recovered.disk, point, random, 4);
     for (const choice of sample(choices, 1, random)) {
       const twice: CrashState = { ...state, second: { point, choice } };
-      const verdict = await checkState(recording, twice);
+      progress.begin(recording.workload, twice);
+      const verdict = await checkState(recording, twice, recovered);
       verdict.recovered?.disk.release();
       tally.states++;
       if (verdict.violation === undefined) continue;

@@ -1,5 +1,6 @@
 import type { CrashChoice, SimDisk } from '../../../ts/bindings/addon.js';
 import type { Store } from '../../../ts/engine/api.js';
+import { NEVER } from './oracle.js';
 import type { Contents } from './oracle.js';
 import type { SeededRandom } from './random.js';
 import type { Recording } from './recording.js';
@@ -10,6 +11,8 @@ export interface CrashState {
   readonly point: number;
   readonly choice: CrashChoice;
   readonly second?: { readonly point: number; readonly choice: CrashChoice };
+  /** What was read is all there is to check: no write, close and reopen after it. */
+  readonly brief?: boolean;
 }
 
 /** Up to so many free bits every combination is tried. */
@@ -76,30 +79,37 @@ const EXTRA_KEY = 'k999983';
 const EXTRA_VALUE = Buffer.from('written after the crash');
 
 /**
- * Opens the store from the state, reads all of it, compares it with the oracle, writes once more,
- * closes, opens again and compares with what was read before.
+ * Opens the store from the state, reads all of it and compares it with the oracle; unless the state
+ * is brief, writes once more, closes, opens again and compares with what was read before.
+ *
+ * @param first the recovery that the second crash hits, where it was made already.
  */
-export async function checkState(recording: Recording, state: CrashState): Promise<Verdict> {
-  const { oracle } = recording;
-  const processOnly = isProcessOnly(state.choice) && isProcessOnly(state.second?.choice);
-  let disk = recording.disk.crash(state.point, state.choice);
+export async function checkState(
+  recording: Recording,
+  state: CrashState,
+  first?: Recovered,
+): Promise<Verdict> {
+  const { point, choice, second } = state;
+  const processOnly = isProcessOnly(choice) && isProcessOnly(second?.choice);
+  const brief = state.brief === true;
+  let disk: SimDisk | undefined;
   try {
-    let before: Recovered | undefined;
-    if (state.second !== undefined) {
-      before = await recoverOnce(recording, disk, () => undefined);
-      const again = disk.crash(state.second.point, state.second.choice);
-      disk.release();
-      disk = again;
+    if (second === undefined) {
+      disk = recording.disk.crash(point, choice);
+    } else {
+      const recoveredFrom = { point, choice };
+      first ??= (await checkState(recording, recoveredFrom)).recovered;
+      if (first === undefined) throw new Error('the first recovery fails by itself');
+      disk = first.disk.crash(second.point, second.choice);
     }
-    const recovered = await recoverOnce(recording, disk, (contents) => {
-      const rest = withoutExtra(contents);
-      const wrong = oracle.check(rest, state.point, processOnly);
+    const recovered = await recoverOnce(recording, disk, brief, (contents) => {
+      const wrong = recording.oracle.check(withoutExtra(contents), point, processOnly);
       if (wrong !== undefined) throw new Error(wrong);
-      if (before !== undefined) checkSecond(before, contents, state.second?.point ?? 0);
+      if (second !== undefined && first !== undefined) checkSecond(first, contents, second.point);
     });
     return { violation: undefined, recovered };
   } catch (error) {
-    disk.release();
+    disk?.release();
     return { violation: explain(error), recovered: undefined };
   }
 }
@@ -123,6 +133,7 @@ function withoutExtra(contents: Contents): Contents {
 async function recoverOnce(
   recording: Recording,
   disk: SimDisk,
+  brief: boolean,
   check: (contents: Contents) => void,
 ): Promise<Recovered> {
   const { workload, config, oracle } = recording;
@@ -132,6 +143,11 @@ async function recoverOnce(
     const opened = disk.eventCount;
     const contents = await readAll(store, workload.keyType, names);
     check(contents);
+    if (brief) {
+      await abandon(disk, store);
+      store = undefined;
+      return { disk, opened, extended: NEVER, closed: disk.eventCount, contents };
+    }
     const key = storeKey(workload.keyType, EXTRA_KEY);
     await store.put(key, EXTRA_VALUE, { durability: 'sync' });
     const extended = disk.eventCount;
@@ -148,9 +164,14 @@ async function recoverOnce(
     store = undefined;
     return { disk, opened, extended, closed, contents };
   } finally {
-    // The check already failed when this one does; its message is the one that counts.
-    await store?.close().catch(() => undefined);
+    if (store !== undefined) await abandon(disk, store);
   }
+}
+
+/** Ends the use of a store as a power cut does; closing it in order costs as much as opening it. */
+async function abandon(disk: SimDisk, store: Store): Promise<void> {
+  disk.stopAt(disk.eventCount);
+  await store.close().catch(() => undefined);
 }
 
 function explain(error: unknown): string {
@@ -169,7 +190,7 @@ export function formatState(state: CrashState): string {
       choice.mask ?? choice.n ?? choice.seed ?? 0,
       choice.sectorBytes ?? SECTOR_BYTES,
     ].join(':');
-  const first = one(state.point, state.choice);
+  const first = one(state.point, state.choice) + (state.brief === true ? ':brief' : '');
   return state.second === undefined
     ? first
     : `${first}/${one(state.second.point, state.second.choice)}`;
@@ -190,5 +211,6 @@ export function parseState(text: string): CrashState {
     return { point: Number(point), choice };
   });
   if (first === undefined) throw new RangeError('not a crash state: nothing given');
-  return second === undefined ? first : { ...first, second };
+  const brief = text.includes(':brief');
+  return { ...first, ...(second === undefined ? {} : { second }), ...(brief ? { brief } : {}) };
 }

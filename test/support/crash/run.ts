@@ -6,18 +6,20 @@
 //
 // Progress goes to stderr; the last line is 'N passed, N failed', counted in states.
 import { spawn } from 'node:child_process';
-import { availableParallelism } from 'node:os';
+import { mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { runCampaign } from './campaign.js';
 import type { CampaignOptions, Tally, Violation } from './campaign.js';
-import { checkState, parseState } from './enumerator.js';
+import { checkState, formatState, parseState } from './enumerator.js';
 import { record } from './recording.js';
 import { describeWorkload, workloadByName } from './workload.js';
 
 /** A worker that says nothing for so long hangs. */
-const SILENCE_MS = 60_000;
+const SILENCE_MS = 30_000;
 const REPORT_EVERY_MS = 1000;
 
 const USAGE = `Options:
@@ -29,9 +31,11 @@ const USAGE = `Options:
   --replay T      one state: workload@point:choice:number:sectorBytes[/second crash]
 `;
 
+/** Longer than any token. */
+const POSITION_BYTES = 120;
+
 /** What a worker prints, one JSON document per line. */
 type Message =
-  | { readonly type: 'workload'; readonly name: string }
   | { readonly type: 'states'; readonly states: number; readonly workloads: number }
   | { readonly type: 'violation'; readonly violation: Violation }
   | { readonly type: 'end' };
@@ -46,6 +50,7 @@ async function main(): Promise<number> {
       workload: { type: 'string' },
       replay: { type: 'string' },
       worker: { type: 'string' },
+      position: { type: 'string', default: '' },
       help: { type: 'boolean', default: false },
     },
   });
@@ -67,7 +72,8 @@ async function main(): Promise<number> {
     only,
   };
   if (values.worker !== undefined) {
-    return work({ ...options, states: integer(values.states), worker: integer(values.worker) });
+    const own = { ...options, states: integer(values.states), worker: integer(values.worker) };
+    return work(own, values.position);
   }
   const began = performance.now();
   const totals = await Promise.all(
@@ -112,9 +118,10 @@ function say(message: Message): void {
   process.stdout.write(`${JSON.stringify(message)}\n`);
 }
 
-async function work(options: CampaignOptions): Promise<number> {
+async function work(options: CampaignOptions, positionFile: string): Promise<number> {
   let said = 0;
   let reported = 0;
+  const position = openSync(positionFile, 'w');
   const tell = (tally: Tally): void => {
     for (; said < tally.violations.length; said++) {
       const violation = tally.violations[said];
@@ -123,7 +130,11 @@ async function work(options: CampaignOptions): Promise<number> {
     say({ type: 'states', states: tally.states, workloads: tally.workloads });
   };
   const tally = await runCampaign(options, {
-    begin: (name) => say({ type: 'workload', name }),
+    begin: (workload, state) => {
+      // A few microseconds, and whatever hangs or crashes this process can be replayed.
+      const token = `${workload.name}@${state === undefined ? 'run' : formatState(state)}`;
+      writeSync(position, token.padEnd(POSITION_BYTES), 0);
+    },
     states: (current) => {
       const now = performance.now();
       if (now - reported < REPORT_EVERY_MS && current.violations.length === said) return;
@@ -142,13 +153,15 @@ interface Total {
   readonly violations: readonly Violation[];
 }
 
-function superviseWorker(
+async function superviseWorker(
   options: CampaignOptions,
   worker: number,
   values: { readonly 'per-point': string; readonly workload?: string | undefined },
 ): Promise<Total> {
+  const folder = mkdtempSync(join(tmpdir(), 'cairn-crash-'));
+  const positionFile = join(folder, 'position');
   const args = [
-    ...['--import', 'tsx', fileURLToPath(import.meta.url)],
+    ...['--import', 'tsx', fileURLToPath(import.meta.url), '--position', positionFile],
     ...['--worker', String(worker), '--workers', String(options.workers)],
     ...['--seed', String(options.seed), '--states', String(options.states)],
     ...['--per-point', values['per-point']],
@@ -156,15 +169,8 @@ function superviseWorker(
   ];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const violations: Violation[] = [];
-  let current = 'start';
-  let states = 0;
-  let workloads = 0;
+  let total = { states: 0, workloads: 0 };
   let ended = false;
-  let silence = setTimeout(giveUp, SILENCE_MS);
-  function giveUp(): void {
-    process.stderr.write(`crash: worker ${worker} hangs in workload ${current}\n`);
-    child.kill('SIGKILL');
-  }
   const fail = (violation: Violation): void => {
     violations.push(violation);
     process.stderr.write(
@@ -172,35 +178,41 @@ function superviseWorker(
         `  npm run test:crash -- --replay ${violation.workload}@${violation.state}\n`,
     );
   };
+  const giveUp = (): void => void child.kill('SIGKILL');
+  let silence = setTimeout(giveUp, SILENCE_MS);
   createInterface({ input: child.stdout }).on('line', (line) => {
     clearTimeout(silence);
     silence = setTimeout(giveUp, SILENCE_MS);
     const message = JSON.parse(line) as Message;
-    switch (message.type) {
-      case 'workload':
-        current = message.name;
-        return;
-      case 'states':
-        ({ states, workloads } = message);
-        process.stderr.write(`crash: worker ${worker}: ${states} states, ${workloads} workloads\n`);
-        return;
-      case 'violation':
-        return fail(message.violation);
-      case 'end':
-        ended = true;
+    if (message.type === 'end') ended = true;
+    else if (message.type === 'violation') fail(message.violation);
+    else {
+      total = message;
+      const { states, workloads } = message;
+      process.stderr.write(`crash: worker ${worker}: ${states} states, ${workloads} workloads\n`);
     }
   });
-  return new Promise((resolve) => {
-    child.on('close', (status, signal) => {
-      clearTimeout(silence);
-      if (!ended) {
-        const how = signal ?? `exit code ${status ?? 'unknown'}`;
-        const message = `the process ended with ${how}, or its work waited for ever`;
-        fail({ workload: current, description: `workload ${current}`, state: 'run', message });
-      }
-      resolve({ states, workloads, violations });
-    });
+  const how = await new Promise<string>((resolve) => {
+    child.on('close', (status, signal) => resolve(signal ?? `exit code ${status ?? 'unknown'}`));
   });
+  clearTimeout(silence);
+  if (!ended) fail(whatHung(positionFile, how));
+  rmSync(folder, { recursive: true });
+  return { ...total, violations };
+}
+
+/** Killed for its silence; or nothing was left to do while a promise was never settled. */
+function whatHung(positionFile: string, how: string): Violation {
+  let token = '';
+  try {
+    token = readFileSync(positionFile, 'utf8').trim();
+  } catch {
+    // It did not come as far as the first workload.
+  }
+  const [workload = 'start', state = 'run'] = token === '' ? [] : token.split('@');
+  const description = token === '' ? 'start' : describeWorkload(workloadByName(workload));
+  const message = `the process hung or broke off: ${how}`;
+  return { workload, description, state, message };
 }
 
 process.exitCode = await main();

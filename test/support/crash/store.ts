@@ -13,7 +13,9 @@ type KeyType = Workload['keyType'];
 
 /** Values above ride in their slots, not in the log. */
 export const INLINE_BYTES = 2048;
-export const SEGMENT_BYTES = 32 * 1024;
+const SEGMENT_BYTES = 32 * 1024;
+/** A store in memory keeps 128 KiB of a segment free and takes values up to the rest. */
+const SEGMENT_BYTES_DRAM = 160 * 1024;
 
 /**
  * Sizes below what a configuration document accepts: a few steps rotate the log and grow the values
@@ -23,13 +25,15 @@ const TUNING: Tuning = {
   runBytes: 16 * 1024,
   dirtyBytesMax: 128 * 1024,
   reserveBytesMax: 64 * 1024,
-  logSegmentBytes: SEGMENT_BYTES,
-  logCapacityBytes: 8 * SEGMENT_BYTES,
   logGroupBytes: 16 * 1024,
   cacheBytes: 32 * 1024,
 };
 
 const registry = createRegistry();
+
+export function segmentBytesOf(valueType: string): number {
+  return valueType === 'SSD_VALUE_STORE' ? SEGMENT_BYTES : SEGMENT_BYTES_DRAM;
+}
 
 export function configOf(workload: Workload): ResolvedConfig {
   return resolveConfig({
@@ -41,7 +45,12 @@ export function configOf(workload: Workload): ResolvedConfig {
 }
 
 export async function openOn(disk: SimDisk, config: ResolvedConfig): Promise<Store> {
-  return openWithFileSet(FileSet.simulate(disk), config, registry, TUNING);
+  const segmentBytes = segmentBytesOf(config.value.type);
+  return openWithFileSet(FileSet.simulate(disk), config, registry, {
+    ...TUNING,
+    logSegmentBytes: segmentBytes,
+    logCapacityBytes: 8 * segmentBytes,
+  });
 }
 
 /** A key of the oracle as the store takes it: `k7`, or 7n in a u64 store. */
