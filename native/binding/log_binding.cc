@@ -78,6 +78,37 @@ napi_value Append(napi_env env, napi_callback_info info) {
   return result;
 }
 
+/// appendRows(keys: Uint8Array of 8 bytes each, from, count, handles: Float64Array, sequence):
+/// records of kind kPutRef for rows from..from + count, ascending from `sequence`; how many there
+/// was room for, or a code < 0.
+Napi::Value AppendRows(const Napi::CallbackInfo& info) {
+  std::span<std::byte> keys;
+  std::span<double> handles;
+  uint64_t from = 0;
+  uint64_t count = 0;
+  uint64_t sequence = 0;
+  if (!BytesOf(info[0], &keys) || !CountOf(info[1], &from) || !CountOf(info[2], &count) ||
+      !DoublesOf(info[3], &handles) || !CountOf(info[4], &sequence) ||
+      keys.size() / 8 < from + count || handles.size() < from + count) {
+    return BadArgument(info.Env(), "appendRows");
+  }
+  LogWriter& writer = *WriterOf(info);
+  uint64_t appended = 0;
+  for (; appended < count; ++appended) {
+    LogRecord record;
+    record.kind = LogKind::kPutRef;
+    record.handle = static_cast<uint64_t>(handles[from + appended]);
+    record.sequence = sequence + appended;
+    record.key = std::span<const std::byte>(keys).subspan((from + appended) * 8, 8);
+    const AppendResult result = writer.Append(record, false);
+    if (result == AppendResult::kNoRoom) break;
+    if (result != AppendResult::kAppended) {
+      return Napi::Number::New(info.Env(), static_cast<double>(result));
+    }
+  }
+  return Napi::Number::New(info.Env(), static_cast<double>(appended));
+}
+
 Napi::Value RequestSync(const Napi::CallbackInfo& info) {
   WriterOf(info)->RequestSync();
   return info.Env().Undefined();
@@ -183,7 +214,8 @@ napi_value ConstructWriter(napi_env raw_env, napi_callback_info raw_info) {
   handle->writer = LogWriter::Create(*files, SinkOf(files), config);
   Napi::Object self = info.This().As<Napi::Object>();
   const std::pair<const char*, napi_callback> methods[] = {
-      {"append", &Append},          {"requestSync", &Method<&RequestSync>},
+      {"append", &Append},          {"appendRows", &Method<&AppendRows>},
+      {"requestSync", &Method<&RequestSync>},
       {"flush", &Method<&Flush>},   {"addSegment", &Method<&AddSegment>},
       {"rotate", &Method<&Rotate>}, {"releaseBefore", &Method<&ReleaseBefore>},
       {"close", &Method<&Close>},

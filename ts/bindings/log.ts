@@ -52,6 +52,19 @@ export interface NativeLogWriter {
     value: Uint8Array | undefined,
     sequence: number,
   ): number;
+  /**
+   * Appends a PUT_REF record for each of the rows `from` to `from + count`, in ascending sequence.
+   *
+   * @param keys 8 bytes each.
+   * @returns how many there was room for, or a code as {@link append}.
+   */
+  appendRows(
+    keys: Uint8Array,
+    from: number,
+    count: number,
+    handles: Float64Array,
+    sequence: number,
+  ): number;
   requestSync(): void;
   /** Starts what is pending without waiting for the end of the turn. */
   flush(): void;

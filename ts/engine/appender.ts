@@ -39,6 +39,27 @@ export class Appender {
     return true;
   }
 
+  /**
+   * Appends and indexes the rows `from` to `from + count` of a u64 store, whose values are durable
+   * in their slots.
+   *
+   * @returns how many the log had room for.
+   */
+  putRows(keys: BigUint64Array, handles: Float64Array, from: number, count: number): number {
+    const { index, log, values, meters } = this.#parts;
+    const bytes = new Uint8Array(keys.buffer, keys.byteOffset, keys.byteLength);
+    const done = values.capabilities.persistent
+      ? log.appendRows(bytes, from, count, handles, this.#sequence + 1)
+      : count;
+    if (values.capabilities.persistent) this.#sequence += done;
+    const old = new Float64Array(done);
+    const end = from + done;
+    index.bulkPut(keys.subarray(from, end), handles.subarray(from, end), old);
+    for (const handle of old) if (handle !== 0) values.retire(handle, this.#sequence);
+    meters.puts += done;
+    return done;
+  }
+
   /** After the append: the index names the new record, the old one retires. */
   indexPut(handle: number): void {
     const { keys, index, values, meters } = this.#parts;

@@ -7,7 +7,7 @@ import { throwIfAborted } from './walk.js';
 import type { WritePath } from './write-path.js';
 
 /** Placed and synced before their log records are appended. */
-const GROUP_BYTES = 16 * 1024 * 1024;
+const GROUP_BYTES = 8 * 1024 * 1024;
 const GROUP_ENTRIES = 65_536;
 const PROGRESS_EVERY_MS = 250;
 /** Rows placed in one call into the addon: well under a millisecond. */
@@ -61,17 +61,22 @@ async function loadRows(loader: Loader, source: RowSource): Promise<LoadProgress
   const { rowBytes } = source;
   // The caller may change the array between our turns.
   const keys = source.keys.slice();
-  const keyBytes = new Uint8Array(keys.buffer);
   const rowsPerGroup = Math.max(1, Math.min(GROUP_ENTRIES, Math.floor(GROUP_BYTES / rowBytes)));
   const slicer = new Slicer(parts);
+  let appended: Promise<void> = Promise.resolve();
   for (let begin = 0; begin < keys.length; begin += rowsPerGroup) {
-    const count = Math.min(rowsPerGroup, keys.length - begin);
-    const handles = new Float64Array(count);
+    const group = keys.subarray(begin, begin + rowsPerGroup);
+    const handles = new Float64Array(group.length);
     await placeRows(loader, keys, rowBytes, rows, begin, handles, slicer);
-    await parts.values.flush();
-    await writes.appendPlaced(count, (at) => keyBytes.subarray((begin + at) * 8, (begin + at + 1) * 8), handles);
-    loader.report(begin + count, (begin + count) * (rowBytes + 8), false);
+    // While this group is on its way to the device the next one is placed.
+    const before = appended;
+    const written = parts.values.flush();
+    appended = Promise.all([written, before]).then(() => writes.appendRows(group, handles));
+    appended.catch(() => undefined);
+    await before;
+    loader.report(begin, begin * (rowBytes + 8), false);
   }
+  await appended;
   return { entries: keys.length, bytes: keys.length * (rowBytes + 8) };
 }
 

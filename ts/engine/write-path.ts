@@ -8,6 +8,9 @@ import { OpenBatch, PART_BYTES, planBatch, type WriteOperation } from './batch-w
 import type { StoreParts } from './parts.js';
 import { Slicer } from './recovery.js';
 
+/** Rows appended and indexed without a look at the clock: about half a millisecond. */
+const ROWS_PER_STEP = 2048;
+
 /** What the write path asks of the checkpointer when it runs out of room. */
 export interface SpaceMaker {
   /** Runs a checkpoint; resolves when the log before it and the slots it frees can be used. */
@@ -162,6 +165,21 @@ export class WritePath {
     handles: Float64Array,
   ): Promise<void> {
     return this.exclusive(() => this.#appendPlaced(count, keyAt, handles, false));
+  }
+
+  /** As {@link appendPlaced}, for rows of a u64 store. */
+  appendRows(keys: BigUint64Array, handles: Float64Array): Promise<void> {
+    return this.exclusive(async () => {
+      const slicer = new Slicer(this.#parts);
+      for (let from = 0; from < keys.length; ) {
+        this.#appender.checkWritable();
+        const count = Math.min(ROWS_PER_STEP, keys.length - from);
+        const done = this.#appender.putRows(keys, handles, from, count);
+        from += done;
+        if (done < count) await this.#logRoom();
+        await slicer.pause();
+      }
+    });
   }
 
   /** Places a value that the log will carry by its handle only. */

@@ -207,6 +207,27 @@ export class Log {
     return this.refused(result);
   }
 
+  /**
+   * As {@link append}, of RECORD_PUT_REF, for the rows `from` to `from + count` of a u64 store.
+   *
+   * @param keys 8 bytes each.
+   * @param sequence of the first; the next have the next ones.
+   * @returns how many were appended: fewer than `count` when there is no more room.
+   */
+  appendRows(
+    keys: Uint8Array,
+    from: number,
+    count: number,
+    handles: Float64Array,
+    sequence: number,
+  ): number {
+    const result = this.native.appendRows(keys, from, count, handles, sequence);
+    if (this.files.simulated) this.files.kick();
+    if (result < 0) this.refused(result);
+    if (result < count) this.makeSegments();
+    return result;
+  }
+
   private refused(result: number): false {
     switch (result) {
       case 0:
