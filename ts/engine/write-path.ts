@@ -35,6 +35,7 @@ export class WritePath {
   #queue: Promise<unknown> = Promise.resolve();
   #queued = 0;
   #openBatch: OpenBatch | undefined;
+  #batchBegun = false;
 
   constructor(parts: StoreParts, space: SpaceMaker) {
     this.#parts = parts;
@@ -49,9 +50,9 @@ export class WritePath {
     return this.#appender.sequence;
   }
 
-  /** A batch is half in the log: no checkpoint may begin here. */
+  /** A batch is half placed or half in the log: no checkpoint may begin here. */
   get batchOpen(): boolean {
-    return this.#openBatch !== undefined;
+    return this.#batchBegun || this.#openBatch !== undefined;
   }
 
   get failure(): CairnError | undefined {
@@ -285,17 +286,34 @@ export class WritePath {
   ): Promise<void> {
     const { log } = this.#parts;
     const plan = planBatch(this.#parts, operations);
-    const handles = await this.#placeAll(operations, plan.through);
-    // A batch cannot wait for a checkpoint half-way: the log must have room for all of it.
+    // No checkpoint can begin once the batch has, so what only one could give is seen to before.
     if (log.liveBytes > 0 && log.liveBytes + plan.logBytes > log.capacityBytes / 2) {
       await this.#space.checkpoint();
     }
-    const batch = this.#batchOf(operations, handles, plan.through, level);
+    if (plan.through) {
+      const handles = await this.#placeAll(operations, true);
+      return this.#appendBatch(this.#batchOf(operations, handles, true, level));
+    }
+    await this.withSpace(async () => {
+      // Replay rebuilds whole cells from the log after the checkpoint: a record must not be placed
+      // before a checkpoint begins and appended after.
+      this.#batchBegun = true;
+      try {
+        const handles = await this.#placeAll(operations, false);
+        await this.#appendBatch(this.#batchOf(operations, handles, false, level));
+      } finally {
+        this.#batchBegun = false;
+      }
+    });
+  }
+
+  async #appendBatch(batch: OpenBatch): Promise<void> {
     this.#openBatch = batch;
     try {
+      // A synchronous write may have brought it to its end.
       while (this.#openBatch === batch && !batch.advance()) {
         this.#appender.checkWritable();
-        await log.whenRoom();
+        await this.#parts.log.whenRoom();
       }
     } finally {
       this.#openBatch = undefined;
@@ -339,7 +357,8 @@ export class WritePath {
     }
     for (;;) {
       const place = (): number => values.place(key, key.length, value, sequence, through);
-      const handle = await this.withSpace(place);
+      // A batch that is begun must not wait for a checkpoint, which waits for the batch.
+      const handle = through ? await this.withSpace(place) : place();
       if (handle !== 0) return handle;
       await values.whenRoom();
     }
