@@ -14,6 +14,7 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   RegisterHashTable(env, exports);
   RegisterLog(env, exports);
   RegisterSlotFile(env, exports);
+  RegisterValuesHeader(env, exports);
   RegisterMemorySlots(env, exports);
   return exports;
 }

@@ -24,6 +24,7 @@ void RegisterLog(Napi::Env env, Napi::Object exports);
 void RegisterMemorySlots(Napi::Env env, Napi::Object exports);
 void RegisterSim(Napi::Env env, Napi::Object exports);
 void RegisterSlotFile(Napi::Env env, Napi::Object exports);
+void RegisterValuesHeader(Napi::Env env, Napi::Object exports);
 void RegisterStatus(Napi::Env env, Napi::Object exports);
 
 /// The JS face of a file set, class NativeIo. The backend's events are taken from

@@ -14,7 +14,6 @@
 #include "value/retire_queue.h"
 #include "value/slot_reader.h"
 #include "value/slot_writer.h"
-#include "value/values_header.h"
 
 namespace cairn {
 namespace {
@@ -453,36 +452,10 @@ void NativeSlotFile::Register(Napi::Env env, Napi::Object exports) {
   exports.Set("NativeSlotFile", constructor);
 }
 
-/// encodeValuesHeader(storeId, page)
-Napi::Value EncodeHeader(const Napi::CallbackInfo& info) {
-  uint64_t store_id[2];
-  Napi::Uint8Array page = info[1].As<Napi::Uint8Array>();
-  if (!StoreIdArg(info[0], store_id) || page.ByteLength() != kPageBytes) {
-    ThrowCoded(info.Env(), "CAIRN_INVALID_ARGUMENT", "encodeValuesHeader: a store id and a page");
-    return info.Env().Undefined();
-  }
-  EncodeValuesHeader(store_id[0], store_id[1],
-                     std::as_writable_bytes(std::span(page.Data(), page.ByteLength())));
-  return info.Env().Undefined();
-}
-
-/// decodeValuesHeader(storeId, page): 0 valid, 1 blank, 2 damaged, 3 another version.
-Napi::Value DecodeHeader(const Napi::CallbackInfo& info) {
-  uint64_t store_id[2];
-  if (!StoreIdArg(info[0], store_id)) {
-    ThrowCoded(info.Env(), "CAIRN_INVALID_ARGUMENT", "decodeValuesHeader: a store id and a page");
-    return info.Env().Undefined();
-  }
-  const ValuesCheck check = DecodeValuesHeader(store_id[0], store_id[1], BytesArg(info[1]));
-  return Napi::Number::New(info.Env(), static_cast<double>(check));
-}
-
 }  // namespace
 
 void RegisterSlotFile(Napi::Env env, Napi::Object exports) {
   NativeSlotFile::Register(env, exports);
-  exports.Set("encodeValuesHeader", Napi::Function::New<EncodeHeader>(env));
-  exports.Set("decodeValuesHeader", Napi::Function::New<DecodeHeader>(env));
 }
 
 }  // namespace cairn

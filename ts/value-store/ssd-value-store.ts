@@ -2,25 +2,19 @@ import { addon } from '../bindings/addon.js';
 import type { FileId, FileSet } from '../bindings/file-set.js';
 import type { NativeSlotFile } from '../bindings/slot-file.js';
 import { errnoError } from '../bindings/status.js';
-import { CairnError } from '../common/errors.js';
 import { GroupedSync } from './grouped-sync.js';
 import { gatherFromDevice } from './device-gather.js';
+import { closedError, EBADMSG, ENOSPC, misplacedError, placeError } from './slot-errors.js';
+import { SlotRecords } from './slot-records.js';
 import { openValuesFile, VALUES_FILE } from './values-file.js';
-import {
-  PENDING,
-  type Handle,
-  type Pending,
-  type StoredRecord,
-  type ValueStore,
-  type ValueStoreCapabilities,
-  type ValueStoreStats,
+import type {
+  Handle,
+  Pending,
+  StoredRecord,
+  ValueStore,
+  ValueStoreCapabilities,
+  ValueStoreStats,
 } from './value-store.js';
-
-const ENOSPC = 28;
-const EDQUOT = 122;
-const E2BIG = 7;
-const EBADMSG = 74;
-const ENOKEY = 126;
 
 export interface SsdValueStoreOptions {
   readonly storeId: Uint8Array;
@@ -46,12 +40,9 @@ export class SsdValueStore implements ValueStore {
   readonly #native: NativeSlotFile;
   readonly #state: Float64Array;
   readonly #slots = addon().NativeSlotFile.stateSlots;
-  readonly #headerBytes = addon().NativeSlotFile.recordHeaderBytes;
-  readonly #takeBase = addon().NativeSlotFile.takeBase;
   readonly #token: number;
+  readonly #records: SlotRecords;
   readonly #sync: GroupedSync;
-  #arena: Buffer;
-  #arenaWords: DataView;
   /** Called at each post of the writer; true when done. */
   #waiters: (() => boolean)[] = [];
   #posts = 0;
@@ -90,8 +81,7 @@ export class SsdValueStore implements ValueStore {
       token: this.#token,
     });
     this.#state = this.#native.state;
-    this.#arena = Buffer.from(this.#native.arena);
-    this.#arenaWords = new DataView(this.#native.arena);
+    this.#records = new SlotRecords(this.#native);
     this.#sync = new GroupedSync(() => fileSet.sync(file));
     this.capabilities = {
       persistent: true,
@@ -114,7 +104,7 @@ export class SsdValueStore implements ValueStore {
   ): Handle {
     const handle = this.#native.place(through ? 1 : 0, key, keyLength, value, sequence);
     this.#started();
-    if (handle < 0) throw this.#placeError(handle, value.length);
+    if (handle < 0) throw placeError(handle, value.length);
     if (handle === 0) this.#refusedAt = this.#posts;
     return handle;
   }
@@ -130,7 +120,7 @@ export class SsdValueStore implements ValueStore {
   ): number {
     const placed = this.#native.placeRows(keys, rows, rowBytes, from, count, sequence, handles);
     this.#started();
-    if (placed < 0) throw this.#placeError(placed, rowBytes);
+    if (placed < 0) throw placeError(placed, rowBytes);
     if (placed < count) this.#refusedAt = this.#posts;
     return placed;
   }
@@ -154,13 +144,13 @@ export class SsdValueStore implements ValueStore {
       const token = this.#fileSet.channel.once((result) => {
         if (result >= 0) return resolve(handle);
         this.#native.discard(handle);
-        reject(this.#placeError(result, valueLength));
+        reject(placeError(result, valueLength));
       });
       const handle = this.#native.placeLarge(key, keyLength, value, sequence, token);
       this.#started();
       if (handle < 0) {
         this.#fileSet.channel.unregister(token);
-        reject(this.#placeError(handle, valueLength));
+        reject(placeError(handle, valueLength));
       }
     });
   }
@@ -170,7 +160,7 @@ export class SsdValueStore implements ValueStore {
     try {
       this.#fileSet.runSync('write', VALUES_FILE, (token) => {
         handle = this.#native.placeLarge(key, keyLength, value, sequence, token);
-        if (handle < 0) throw this.#placeError(handle, value.length);
+        if (handle < 0) throw placeError(handle, value.length);
       });
       this.#fileSet.runSync('sync', VALUES_FILE, (token) =>
         this.#fileSet.native.sync(this.#file, token),
@@ -196,14 +186,14 @@ export class SsdValueStore implements ValueStore {
   }
 
   readNow(handle: Handle, key: Uint8Array, keyLength: number): Buffer | undefined | Pending {
-    return this.#fromMemory(this.#native.get(handle, key, keyLength, -1), handle);
+    return this.#records.valueNow(this.#native.get(handle, key, keyLength, -1), handle);
   }
 
   read(handle: Handle, key: Uint8Array, keyLength: number): Promise<Buffer | undefined> {
     return new Promise((resolve, reject) => {
       const token = this.#fileSet.channel.once((result) => {
         try {
-          resolve(this.#finished(result, handle));
+          resolve(this.#records.valueOf(result, handle));
         } catch (error) {
           reject(error as Error);
         }
@@ -212,7 +202,7 @@ export class SsdValueStore implements ValueStore {
       if (found === null) return this.#started();
       this.#fileSet.channel.unregister(token);
       try {
-        resolve(this.#fromMemory(found, handle) as Buffer | undefined);
+        resolve(this.#records.valueNow(found, handle) as Buffer | undefined);
       } catch (error) {
         reject(error as Error);
       }
@@ -220,19 +210,25 @@ export class SsdValueStore implements ValueStore {
   }
 
   readSync(handle: Handle, key: Uint8Array, keyLength: number): Buffer | undefined {
-    let result: number | undefined;
-    const token = this.#fileSet.channel.once((posted) => {
-      // The value is copied out at once: later completions may want its place in the arena.
-      result = posted;
-      value = posted === -ENOKEY ? undefined : this.#finished(posted, handle);
-    });
+    let ended = false;
     let value: Buffer | undefined;
+    let failure: unknown;
+    const token = this.#fileSet.channel.once((posted) => {
+      ended = true;
+      try {
+        // The value is copied out at once: later completions may want its place in the arena.
+        value = this.#records.valueOf(posted, handle);
+      } catch (error) {
+        failure = error;
+      }
+    });
     const found = this.#native.get(handle, key, keyLength, token);
     if (found !== null) {
       this.#fileSet.channel.unregister(token);
-      return this.#fromMemory(found, handle) as Buffer | undefined;
+      return this.#records.valueNow(found, handle) as Buffer | undefined;
     }
-    while (result === undefined) this.#fileSet.channel.wait();
+    while (!ended) this.#fileSet.channel.wait();
+    if (failure !== undefined) throw failure as Error;
     return value;
   }
 
@@ -240,8 +236,7 @@ export class SsdValueStore implements ValueStore {
     return new Promise((resolve, reject) => {
       const token = this.#fileSet.channel.once((result) => {
         try {
-          if (result < 0) throw this.#readError(result, handle);
-          resolve(this.#record(this.#posted(result)));
+          resolve(this.#records.recordOf(result, handle));
         } catch (error) {
           reject(error as Error);
         }
@@ -249,9 +244,11 @@ export class SsdValueStore implements ValueStore {
       const found = this.#native.get(handle, NO_KEY, 0, token);
       if (found === null) return this.#started();
       this.#fileSet.channel.unregister(token);
-      if (typeof found === 'number' && found >= 0) resolve(this.#record(this.#arenaRecord(found)));
-      else if (typeof found === 'object') resolve(this.#record(found));
-      else reject(this.#readError(found ?? -EBADMSG, handle));
+      try {
+        resolve(this.#records.recordNow(found, handle));
+      } catch (error) {
+        reject(error as Error);
+      }
     });
   }
 
@@ -293,13 +290,13 @@ export class SsdValueStore implements ValueStore {
     sequence: number,
   ): void {
     const result = this.#native.rewrite(handle, key, keyLength, value, sequence);
-    if (result === -EBADMSG) throw this.#misplaced(handle);
+    if (result === -EBADMSG) throw misplacedError(handle);
     if (result < 0) throw errnoError(result, { operation: 'replay', file: VALUES_FILE });
   }
 
   restore(handles: Float64Array, count: number): void {
     const restored = this.#native.restore(handles, count);
-    if (restored < count) throw this.#misplaced(handles[restored] as number);
+    if (restored < count) throw misplacedError(handles[restored] as number);
   }
 
   finishRestore(): void {
@@ -331,8 +328,6 @@ export class SsdValueStore implements ValueStore {
     while (this.#fileSet.native.inFlight > 0) await this.#fileSet.idle();
     this.#native.close();
     this.#fileSet.channel.unregister(this.#token);
-    this.#arena = Buffer.alloc(0);
-    this.#arenaWords = new DataView(new ArrayBuffer(0));
     this.#fileSet.close(this.#file);
   }
 
@@ -344,8 +339,8 @@ export class SsdValueStore implements ValueStore {
   #written(run: number): boolean {
     this.#native.updateState();
     const errno = this.#state[this.#slots['failedErrno'] as number] as number;
-    if (errno !== 0) throw this.#placeError(-errno, 0);
-    if (this.#state[this.#slots['outOfSpace'] as number] === 1) throw this.#placeError(-ENOSPC, 0);
+    if (errno !== 0) throw placeError(-errno, 0);
+    if (this.#state[this.#slots['outOfSpace'] as number] === 1) throw placeError(-ENOSPC, 0);
     return (this.#state[this.#slots['oldestUnwrittenRun'] as number] as number) > run;
   }
 
@@ -372,111 +367,6 @@ export class SsdValueStore implements ValueStore {
     this.#waiters = [];
     for (const waiter of waiters) if (!waiter()) this.#waiters.push(waiter);
   }
-
-  /** Value of a record found without waiting. */
-  #fromMemory(
-    found: number | Buffer | undefined | null,
-    handle: Handle,
-  ): Buffer | undefined | Pending {
-    if (typeof found === 'number') {
-      if (found < 0) throw this.#readError(found, handle);
-      return this.#arenaValue(found);
-    }
-    if (found === undefined) return undefined;
-    if (found === null) return PENDING;
-    return this.#record(found).value;
-  }
-
-  #finished(result: number, handle: Handle): Buffer | undefined {
-    if (result === -ENOKEY) return undefined;
-    if (result < 0) throw this.#readError(result, handle);
-    if (result >= this.#takeBase) return this.#record(this.#native.take(result)).value;
-    const value = this.#arenaValue(result);
-    this.#consumed();
-    return value;
-  }
-
-  /** The bytes of a posted record; the arena is free for others afterwards. */
-  #posted(result: number): Buffer {
-    if (result >= this.#takeBase) return this.#native.take(result);
-    const record = this.#arenaRecord(result);
-    this.#consumed();
-    return record;
-  }
-
-  #consumed(): void {
-    const slot = this.#slots['consumedReads'] as number;
-    this.#state[slot] = (this.#state[slot] as number) + 1;
-  }
-
-  #arenaValue(offset: number): Buffer {
-    const valueBytes = this.#arenaWords.getUint32(offset + 4, true);
-    const keyBytes = this.#arenaWords.getUint32(offset + 8, true) & 0xffffff;
-    const begin = offset + this.#headerBytes + keyBytes;
-    const value = Buffer.allocUnsafe(valueBytes);
-    this.#arena.copy(value, 0, begin, begin + valueBytes);
-    return value;
-  }
-
-  #arenaRecord(offset: number): Buffer {
-    const valueBytes = this.#arenaWords.getUint32(offset + 4, true);
-    const keyBytes = this.#arenaWords.getUint32(offset + 8, true) & 0xffffff;
-    const end = offset + this.#headerBytes + keyBytes + valueBytes;
-    return Buffer.from(this.#arena.subarray(offset, end));
-  }
-
-  #record(bytes: Buffer): StoredRecord {
-    const keyEnd = this.#headerBytes + (bytes.readUInt32LE(8) & 0xffffff);
-    return {
-      key: bytes.subarray(this.#headerBytes, keyEnd),
-      value: bytes.subarray(keyEnd, keyEnd + bytes.readUInt32LE(4)),
-      sequence: Number(bytes.readBigUInt64LE(16)),
-    };
-  }
-
-  #readError(result: number, handle: Handle): CairnError {
-    const offset = Math.floor(handle / 256) * 64;
-    if (result === -EBADMSG) {
-      return new CairnError(
-        'CAIRN_CORRUPTION',
-        `${VALUES_FILE}: the record at offset ${offset} does not match its checksum; ` +
-          'run `cairn verify` and restore the keys it lists from a copy',
-        { operation: 'read', file: VALUES_FILE, offset },
-      );
-    }
-    return errnoError(result, { operation: 'read', file: VALUES_FILE, offset });
-  }
-
-  #misplaced(handle: Handle): CairnError {
-    const offset = Math.floor(handle / 256) * 64;
-    return new CairnError(
-      'CAIRN_CORRUPTION',
-      `${VALUES_FILE}: the index names offset ${offset}, where no slot can be`,
-      { operation: 'open', file: VALUES_FILE, offset },
-    );
-  }
-
-  #placeError(result: number, valueBytes: number): CairnError {
-    if (result === -ENOSPC || result === -EDQUOT) {
-      return new CairnError(
-        'CAIRN_NO_SPACE',
-        'no space for the value: delete entries, raise value.ssd_allocator.capacity_bytes or free ' +
-          'space on the file system; reads and deletes go on',
-        { operation: 'put', file: VALUES_FILE },
-      );
-    }
-    if (result === -E2BIG) {
-      return new CairnError('CAIRN_TOO_LARGE', `a value of ${valueBytes} bytes fits no slot`, {
-        operation: 'put',
-        file: VALUES_FILE,
-      });
-    }
-    return errnoError(result, { operation: 'write', file: VALUES_FILE });
-  }
 }
 
 const NO_KEY = new Uint8Array(0);
-
-function closedError(): CairnError {
-  return new CairnError('CAIRN_CLOSED', `${VALUES_FILE} is closed`, { file: VALUES_FILE });
-}
