@@ -237,7 +237,9 @@ void LogWriter::RequestSync() {
 /// Runs before each Submit.
 void LogWriter::OnTurn() {
   if (operation_ != Operation::kNone) return;
-  CloseFilling();
+  // While an older group waits, this one goes on filling: closing it here would leave a queue of
+  // small groups that never merge again.
+  if (ready_.empty()) CloseFilling();
   StartNext();
 }
 
