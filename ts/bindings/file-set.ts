@@ -199,7 +199,9 @@ export class FileSet {
     if (!this.simulated) return this.native.submit();
     if (this.#kicked) return;
     this.#kicked = true;
-    queueMicrotask(() => this.#runSimulated());
+    // After the microtasks, as a device's results come: code between `place` and `whenRoom` counts
+    // on nothing completing in between.
+    process.nextTick(() => this.#runSimulated());
   }
 
   /** Resolves a turn later, or at once when nothing is in flight: `while (inFlight) await idle()`. */
