@@ -83,7 +83,7 @@ export function randomWorkload(seed: number): Workload {
     name: `r${seed}`,
     seed,
     keyType: random.chance(0.25) ? 'u64' : 'bytes',
-    valueType: random.chance(0.1) ? 'DRAM_VALUE_STORE' : 'SSD_VALUE_STORE',
+    valueType: random.chance(0.07) ? 'DRAM_VALUE_STORE' : 'SSD_VALUE_STORE',
     reorder: random.chance(0.5),
     steps,
   };
