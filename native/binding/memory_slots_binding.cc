@@ -262,8 +262,10 @@ Napi::Value NativeMemorySlots::Stats(const Napi::CallbackInfo& info) {
   return object;
 }
 
-/// close(): lets go of everything but the memory that views still show. May be called again.
+/// close(): gives the memory back; the addresses go with the last view. May be called again.
 Napi::Value NativeMemorySlots::Close(const Napi::CallbackInfo& info) {
+  // The collector may take its time with the views, which nobody reads any more.
+  if (slots_ != nullptr) slots_->memory()->Discard(0, slots_->memory()->committed_bytes());
   slots_.reset();
   return info.Env().Undefined();
 }

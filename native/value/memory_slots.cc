@@ -14,6 +14,16 @@ namespace {
 /// does not fault its pages in each time.
 constexpr uint64_t kIdleBytesMax = 16 << 20;
 
+/// A process has 128 TiB of addresses, and closed stores keep theirs until they are collected.
+constexpr uint64_t kReserveBytesMax = uint64_t{1} << 40;
+constexpr uint64_t kReserveBytesSpare = uint64_t{1} << 30;
+
+/// Groups come and go, so that the places in use spread over more than the capacity.
+uint64_t ReserveBytes(uint64_t capacity_bytes) {
+  if (capacity_bytes == 0 || capacity_bytes >= kReserveBytesMax / 4) return kReserveBytesMax;
+  return std::min(kReserveBytesMax, capacity_bytes * 4 + kReserveBytesSpare);
+}
+
 constexpr size_t kPrefetchRows = 16;
 constexpr size_t kPrefetchBytesMax = 1024;  // of one row: the processor goes on by itself
 constexpr size_t kLineBytes = 64;
@@ -32,6 +42,7 @@ std::span<const std::byte> KeyBytes(const uint64_t& key) {
 }  // namespace
 
 Result<std::unique_ptr<MemorySlots>> MemorySlots::Create(Options options) {
+  if (options.reserve_bytes == 0) options.reserve_bytes = ReserveBytes(options.capacity_bytes);
   Result<std::shared_ptr<VirtualMemory>> memory = VirtualMemory::Reserve(options.reserve_bytes);
   if (!memory.ok()) return memory.status();
   SlabAllocator::Options slab;

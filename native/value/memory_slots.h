@@ -22,7 +22,7 @@ class MemorySlots final : private GroupListener {
   struct Options {
     uint64_t capacity_bytes = 0;            // of slots handed out; 0: what the system grants
     std::vector<uint32_t> payload_classes;  // value sizes to fit slots to; empty: the defaults
-    uint64_t reserve_bytes = uint64_t{1} << 40;
+    uint64_t reserve_bytes = 0;             // of addresses; 0: as the capacity needs, 1 TiB at most
   };
   static constexpr uint64_t kRegionBytes = VirtualMemory::kCommitBytes;
 
