@@ -7,7 +7,9 @@ import type { ResolvedConfig, StoreConfig } from '../config/types.js';
 import { checkpointFileId } from '../log/checkpoint.js';
 import { Log } from '../log/log.js';
 import { ManifestFile } from '../log/manifest.js';
+import { isSegmentFileName } from '../log/segment-files.js';
 import type { Registry } from '../registry/registry.js';
+import { VALUES_FILE } from '../value-store/values-file.js';
 import type { Store } from './api.js';
 import { createRegistry } from './builtins.js';
 import type { Factories, Tuning } from './factories.js';
@@ -162,6 +164,7 @@ async function openManifest(fileSet: FileSet, config: ResolvedConfig): Promise<M
         file: config.path,
       });
     }
+    refuseFilesWithoutManifest(fileSet);
     return ManifestFile.create(fileSet, {
       storeId: randomBytes(16),
       hashKey: randomBytes(16),
@@ -183,4 +186,22 @@ async function openManifest(fileSet: FileSet, config: ResolvedConfig): Promise<M
     });
   }
   return ManifestFile.open(fileSet, { readOnly: config.readOnly });
+}
+
+/** The manifest is made before any other file: without it they are what is left of a store. */
+function refuseFilesWithoutManifest(fileSet: FileSet): void {
+  const left = fileSet
+    .list()
+    .find((name) => name === VALUES_FILE || isSegmentFileName(name) || isCheckpoint(name));
+  if (left === undefined) return;
+  throw new CairnError(
+    'CAIRN_CORRUPTION',
+    `there is no MANIFEST, but ${left} is there: restore the manifest from a copy, or remove ` +
+      'the other files to begin with an empty store',
+    { operation: 'open', file: 'MANIFEST' },
+  );
+}
+
+function isCheckpoint(name: string): boolean {
+  return checkpointFileId(name) !== undefined;
 }

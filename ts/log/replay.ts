@@ -5,6 +5,7 @@ import { alignDown, KIB, MIB, PAGE_BYTES } from '../common/units.js';
 import { layout, SCAN_END } from './layout.js';
 import { limitsOf, planReplay, type ReplayPlan, type SegmentFacts } from './plan.js';
 import { RecordBatch } from './record-batch.js';
+import { isSegmentFileName } from './segment-files.js';
 
 export interface ReplayOptions {
   readonly storeId: Uint8Array;
@@ -47,7 +48,6 @@ export interface Replayed {
 
 export type OnRecords = (batch: RecordBatch) => void | Promise<void>;
 
-const NAME = /^log-[0-9]{4,}$/;
 /** Segments up to this total are kept in memory between the scan and the replay. */
 const KEEP_BYTES = 96 * MIB;
 const SLICE_MS = 0.7;
@@ -166,7 +166,7 @@ function refuseTwins(live: readonly Source[]): void {
 }
 
 async function openSegments(files: FileSet, options: ReplayOptions): Promise<Source[]> {
-  const names = files.list().filter((name) => NAME.test(name));
+  const names = files.list().filter(isSegmentFileName);
   const opened = await Promise.all(
     names.map(async (name) => {
       const file = await files.open(name, 0);
@@ -202,6 +202,14 @@ async function readHeader(
   }
   const [id = 0, segmentBytes = 0, previousSequence = 0] = out;
   const isLive = check === 0 && id >= options.firstSegmentId;
+  // It was as long as this, and durable, before its header was written.
+  if (isLive && fileBytes < segmentBytes) {
+    throw new CairnError(
+      'CAIRN_CORRUPTION',
+      `recovering the log: ${name} has ${fileBytes} of ${segmentBytes} bytes`,
+      { operation: 'recover', file: name, offset: fileBytes },
+    );
+  }
   const scanBytes = alignDown(
     Math.min(fileBytes, isLive ? segmentBytes : options.segmentBytes),
     PAGE_BYTES,

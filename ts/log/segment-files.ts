@@ -1,9 +1,15 @@
 import type { FileId, FileSet } from '../bindings/file-set.js';
 import { MIB } from '../common/units.js';
 
+const NAME = /^log-[0-9]{4,}$/;
+
 /** The name of the n-th segment file. Files are recycled; the segment id is inside. */
 export function segmentFileName(index: number): string {
   return `log-${String(index).padStart(4, '0')}`;
+}
+
+export function isSegmentFileName(name: string): boolean {
+  return NAME.test(name);
 }
 
 export function segmentFileIndex(name: string): number {
