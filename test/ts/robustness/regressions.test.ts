@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { isCairnError } from '../../../ts/common/errors.js';
+import {
+  abandon,
+  makeSmallStore,
+  openSmall,
+  smallConfig,
+} from '../../support/robustness/small-stores.js';
+import { newSimDisk } from '../../support/sim-disk.js';
+import { bytesOf } from '../../support/stores.js';
+
+describe('what was wrong once', () => {
+  it('acknowledges a large value that is durable before anyone waits for it', async () => {
+    // Symptom: put() of a large value never settled.
+    // Cause: the post of its group came before the promise was in the queue of acknowledgements.
+    // Fix: the queue is asked only when the log has not come so far yet.
+    const disk = newSimDisk();
+    const store = await openSmall(disk, smallConfig('SSD_VALUE_STORE'));
+    for (let at = 0; at < 20; at++) await store.put(`key-${at}`, bytesOf(at, 2049 + at * 100));
+    await store.close();
+  });
+
+  it('goes on when room comes between a refusal and the wait for it', async () => {
+    // Symptom: batchPut() never settled.
+    // Cause: place() had no room, the post that made some came before whenRoom() was called.
+    // Fix: whenRoom() resolves at once when something was posted since the refusal.
+    const disk = newSimDisk();
+    const store = await openSmall(disk, smallConfig('SSD_VALUE_STORE'));
+    for (let at = 0; at < 40; at++) {
+      const keys = [0, 1, 2].map((n) => `key-${at}-${n}`);
+      await store.batchPut(
+        keys,
+        keys.map((_, n) => bytesOf(n, 50 + ((at * 331) % 1900))),
+      );
+    }
+    assert.equal(store.size, 120);
+    await store.close();
+  });
+
+  it('throws from getSync when the record is damaged', async () => {
+    // Symptom: getSync() gave undefined and the process ended with an uncaught error.
+    // Cause: the error was thrown in the handler of the completion.
+    // Fix: it is kept and thrown to the caller.
+    const small = await makeSmallStore('SSD_VALUE_STORE', true);
+    const disk = small.copy();
+    const values = small.bytesOf('values');
+    const at = Buffer.from(values).indexOf(
+      (small.states.at(-1)?.get('last') as Buffer).subarray(8),
+    );
+    disk.flipBit('values', at, 0);
+    const store = await openSmall(disk, small.config);
+    assert.throws(
+      () => store.getSync('last'),
+      (error: unknown) =>
+        isCairnError(error, 'CAIRN_CORRUPTION') && error.file === 'values' && error.offset! > 0,
+    );
+    assert.equal(store.getSync('absent'), undefined);
+    await abandon(disk, store);
+  });
+
+  it('does not begin anew beside the files of a store without a manifest', async () => {
+    // Symptom: a store whose MANIFEST was lost came up empty and wrote over its files.
+    // Cause: a missing manifest alone was taken for a new store.
+    // Fix: files that a manifest always precedes refuse the open.
+    for (const type of ['SSD_VALUE_STORE', 'DRAM_VALUE_STORE'] as const) {
+      const small = await makeSmallStore(type, true);
+      const disk = small.copy();
+      disk.removeFile('MANIFEST');
+      await assert.rejects(openSmall(disk, small.config), { code: 'CAIRN_CORRUPTION' });
+    }
+  });
+
+  it('refuses a log segment that is shorter than its header says', async () => {
+    // Symptom: acknowledged writes were gone after a segment file lost its end.
+    // Cause: the rest of the file was taken for a torn tail.
+    // Fix: a segment is as long as it will ever be before its header is written.
+    const small = await makeSmallStore('SSD_VALUE_STORE', false);
+    for (const name of small.fileNames().filter((file) => file.startsWith('log-'))) {
+      const disk = small.copy();
+      disk.writeFile(name, small.bytesOf(name).slice(0, 16384));
+      const opened = openSmall(disk, small.config).then((store) => abandon(disk, store));
+      const kept = await opened
+        .then(() => true)
+        .catch((error: unknown) => {
+          assert.ok(isCairnError(error, 'CAIRN_CORRUPTION'), String(error));
+          return false;
+        });
+      // Segments before the checkpoint are not needed.
+      if (name === 'log-0003') assert.equal(kept, false);
+    }
+  });
+
+  it('opens any number of stores in memory one after the other', async () => {
+    // Symptom: after some 130 opens the system granted no addresses any more.
+    // Cause: each took 1 TiB of the 128 that a process has, until the collector came by.
+    // Fix: as many addresses as the capacity can need.
+    for (let at = 0; at < 400; at++) {
+      const disk = newSimDisk();
+      const store = await openSmall(disk, smallConfig('DRAM_VALUE_STORE'));
+      store.putSync('key', 'value');
+      await abandon(disk, store);
+      disk.release();
+    }
+  }).timeout(60_000);
+});
