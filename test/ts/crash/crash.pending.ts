@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+// Processes of their own: a store that hangs or crashes the process is a finding like any other,
+// and two processors are used. `npm run test:crash` runs as many states as one likes.
+const STATES = 100_000;
+const TIMEOUT_MS = 20 * 60_000;
+
+interface Outcome {
+  readonly status: number | null;
+  readonly summary: string;
+  readonly violations: string;
+}
+
+function campaign(args: readonly string[]): Promise<Outcome> {
+  const program = fileURLToPath(new URL('../../support/crash/run.ts', import.meta.url));
+  const child = spawn(process.execPath, ['--import', 'tsx', program, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let summary = '';
+  let progress = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (summary += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (progress += text));
+  return new Promise((resolve) => {
+    child.on('close', (status) => {
+      const violations = progress.slice(Math.max(0, progress.indexOf('VIOLATION')));
+      resolve({ status, summary, violations });
+    });
+  });
+}
+
+describe('a power cut or a kill (fault model F1, F2, F3)', function () {
+  this.timeout(TIMEOUT_MS);
+
+  it(`leaves a prefix of the writes in each of ${STATES} states, with all acknowledged ones`, async () => {
+    const args = ['--states', String(STATES), '--per-point', '2', '--seed', '1'];
+    const { status, summary, violations } = await campaign(args);
+    assert.equal(status, 0, violations);
+    assert.match(summary, /^\d{6,} passed, 0 failed$/m);
+  });
+
+  it('leaves one in every state of the shortest workloads', async () => {
+    for (const workload of ['e1.0', 'e1.3', 'e1.4']) {
+      const args = ['--workload', workload, '--states', '4000', '--per-point', '64'];
+      const { status, violations } = await campaign(args);
+      assert.equal(status, 0, violations);
+    }
+  });
+});
