@@ -199,7 +199,9 @@ AlignedBuffer SlotWriter::TakeBuffer(size_t size_bytes) {
   return AlignedBuffer::Allocate(size_bytes, true);
 }
 
-/// Ends an open run: cells it did not begin go back, the others get no more slots.
+/// Ends an open run: cells it did not begin go back, the others get no more slots. They stay open
+/// for the allocator until they are written: a cell whose records are all discarded before that
+/// would be handed out again while its write is on its way.
 void SlotWriter::CloseRun(RunWrite* run) {
   open_[static_cast<int>(run->lane)][run->size_class] = nullptr;
   const uint32_t used_cells =
@@ -214,11 +216,14 @@ void SlotWriter::CloseRun(RunWrite* run) {
     dirty_bytes_ -= unused;
     run->cells = used_cells;
   }
-  for (uint32_t cell = 0; cell < run->cells; ++cell) {
-    allocator_.CloseCell(run->size_class, run->offset_bytes +
-                                              static_cast<uint64_t>(cell) * run->shape.cell_bytes);
-  }
   queue_.push_back(run);
+}
+
+void SlotWriter::CloseCells(const RunWrite& run) {
+  for (uint32_t cell = 0; cell < run.cells; ++cell) {
+    allocator_.CloseCell(run.size_class,
+                         run.offset_bytes + static_cast<uint64_t>(cell) * run.shape.cell_bytes);
+  }
 }
 
 void SlotWriter::Seal() {
@@ -255,6 +260,8 @@ void SlotWriter::OnWritten(RunWrite* run, int64_t result) {
     return;
   }
   out_of_space_ = false;
+  // Cells that replay rebuilt were never open.
+  if (!run->keep) CloseCells(*run);
   dirty_bytes_ -= run->bytes();
   unwritten_ids_.erase(
       std::lower_bound(unwritten_ids_.begin(), unwritten_ids_.end(), run->id));

@@ -91,6 +91,7 @@ class SlotWriter {
   void StartReserve(uint64_t first_unit);
   void OnReserved(int64_t result);
   void CloseRun(RunWrite* run);
+  void CloseCells(const RunWrite& run);
   void WriteQueued();
   void OnWritten(RunWrite* run, int64_t result);
   AlignedBuffer TakeBuffer(size_t size_bytes);
