@@ -28,6 +28,13 @@ export class Acknowledger {
     }
   }
 
+  /** As {@link wait}, for everything appended so far, also what was asked for less. */
+  waitForAll(level: DurabilityLevel): Promise<void> {
+    const { log } = this.#parts;
+    if (level === 'none' || log.durableSequence >= log.completeSequence) return Promise.resolve();
+    return level === 'sync' ? log.sync() : this.wait(log.completeSequence, level);
+  }
+
   /** Blocks until everything appended has reached the level. */
   block(level: DurabilityLevel): void {
     if (level === 'none') return;

@@ -92,7 +92,7 @@ async function placeRows(
   const { parts, writes } = loader;
   for (let placed = 0; placed < handles.length; ) {
     const count = Math.min(ROWS_PER_CALL, handles.length - placed);
-    const done = await writes.withSpace(() =>
+    const done = await writes.placer.withSpace(() =>
       parts.values.placeRows(
         keys,
         rows,

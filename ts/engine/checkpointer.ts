@@ -1,6 +1,11 @@
 import type { CairnError } from '../common/errors.js';
 import { INDEX_CURSOR_END } from '../index/index.js';
-import { CheckpointWriter, checkpointFileName, CHUNK_PAYLOAD_MAX } from '../log/checkpoint.js';
+import {
+  CheckpointWriter,
+  checkpointFileName,
+  CHUNK_PAYLOAD_MAX,
+  type CheckpointSummary,
+} from '../log/checkpoint.js';
 import type { StoreParts } from './parts.js';
 
 /** Bytes of index or values handed to the device at a time. */
@@ -14,6 +19,8 @@ export interface WriterView {
   readonly sequence: number;
   readonly batchOpen: boolean;
   readonly failure: CairnError | undefined;
+  /** Writes stop for good. */
+  fail(cause: CairnError): void;
   /** Runs `task` between two writes that wait; see WritePath.exclusive. */
   exclusive<T>(task: () => Promise<T>): Promise<T>;
 }
@@ -100,13 +107,9 @@ export class Checkpointer {
     const id = this.#lastId + 1;
     const { storeId } = manifest.current;
     const writer = await CheckpointWriter.begin(fileSet, { storeId, id }, startSequence);
+    const written = await this.#fill(writer);
+    const previous = manifest.current.checkpointId;
     try {
-      if (values.capabilities.persistent) await this.#exportIndex(writer);
-      else await this.#exportRecords(writer);
-      // Entries put since the start may be in the picture: their records must not be lost.
-      await log.sync();
-      const written = await writer.finish();
-      const previous = manifest.current.checkpointId;
       await manifest.write({
         checkpointId: id,
         checkpointBytes: written.bytes,
@@ -116,13 +119,30 @@ export class Checkpointer {
         durableSequence: log.durableSequence,
         clean: false,
       });
-      this.#lastId = id;
-      this.#sequence = startSequence;
-      this.#bytes = written.bytes;
-      this.#count++;
-      log.release(firstSegmentId);
-      values.onCheckpointEnd();
-      if (previous !== 0) await fileSet.remove(checkpointFileName(previous));
+    } catch (error) {
+      // The manifest on disk may name either checkpoint now: both stay, and nothing is reused.
+      this.#writers.fail(error as CairnError);
+      throw error;
+    }
+    this.#lastId = id;
+    this.#sequence = startSequence;
+    this.#bytes = written.bytes;
+    this.#count++;
+    log.release(firstSegmentId);
+    values.onCheckpointEnd();
+    // One that stays is removed by the next open.
+    if (previous !== 0) await fileSet.remove(checkpointFileName(previous)).catch(() => undefined);
+  }
+
+  /** The whole picture, durable. */
+  async #fill(writer: CheckpointWriter): Promise<CheckpointSummary> {
+    const { log, values } = this.#parts;
+    try {
+      if (values.capabilities.persistent) await this.#exportIndex(writer);
+      else await this.#exportRecords(writer);
+      // Entries put since the start may be in the picture: their records must not be lost.
+      await log.sync();
+      return await writer.finish();
     } catch (error) {
       await writer.abandon();
       throw error;

@@ -6,18 +6,11 @@ import type { DurabilityLevel } from './api.js';
 import { Appender } from './appender.js';
 import { OpenBatch, PART_BYTES, planBatch, type WriteOperation } from './batch-write.js';
 import type { StoreParts } from './parts.js';
+import { Placer, type SpaceMaker } from './placer.js';
 import { Slicer } from './recovery.js';
 
 /** Rows appended and indexed without a look at the clock: about half a millisecond. */
 const ROWS_PER_STEP = 2048;
-
-/** What the write path asks of the checkpointer when it runs out of room. */
-export interface SpaceMaker {
-  /** Runs a checkpoint; resolves when the log before it and the slots it frees can be used. */
-  checkpoint(): Promise<void>;
-  /** Starts one in the background when the log has grown enough. */
-  maybeCheckpoint(): void;
-}
 
 /**
  * Puts, deletes and batches: place the value, append to the log, update the index, acknowledge at
@@ -32,6 +25,7 @@ export class WritePath {
   readonly #space: SpaceMaker;
   readonly #appender: Appender;
   readonly #acks: Acknowledger;
+  readonly placer: Placer;
   #queue: Promise<unknown> = Promise.resolve();
   #queued = 0;
   #openBatch: OpenBatch | undefined;
@@ -42,7 +36,9 @@ export class WritePath {
     this.#space = space;
     this.#appender = new Appender(parts);
     this.#acks = new Acknowledger(parts);
+    this.placer = new Placer(parts, space, () => this.sequence + 1);
     parts.log.onProgress((durable, written) => this.#onProgress(durable, written));
+    parts.values.onFailure((cause) => this.fail(cause));
   }
 
   /** Of the last record appended. */
@@ -70,7 +66,7 @@ export class WritePath {
     const copy = copyBytes(value);
     if (!large) return this.#enqueue(() => this.#putWaiting(key, copy, level), level);
     // The slot is written at once; only its record waits for its turn.
-    const placed = this.#placeDurable(key, copy);
+    const placed = this.placer.placeDurable(key, copy);
     placed.catch(() => undefined);
     return this.#enqueue(async () => {
       await this.#appendPlaced(1, () => key, Float64Array.of(await placed), level === 'sync');
@@ -90,7 +86,7 @@ export class WritePath {
       : values.placeLargeSync(key, key.length, value, this.sequence + 1);
     this.#waitSync(() => {
       keys.encodeStored(key, key.length);
-      if (handle === undefined) return this.#tryPut(key, value, level);
+      if (handle === undefined) return this.#tryPut(key, value, level) === 'done';
       if (!this.#appender.append(RECORD_PUT_REF, 0, handle, undefined, level === 'sync')) {
         return false;
       }
@@ -119,20 +115,20 @@ export class WritePath {
     const { keys } = this.#parts;
     if (this.#queued === 0) {
       const found = this.#tryDelete(level);
-      if (found === false) return false;
       if (found === true) return this.#acknowledge(level).then(() => true);
+      if (found === false) return this.#acks.waitForAll(level).then(() => false);
     }
     const key = copyBytes(keys.bytes, keys.length);
-    let found: boolean | undefined;
-    await this.#enqueue(async () => {
+    const { acknowledged } = await this.exclusive(async () => {
       for (;;) {
         keys.encodeStored(key, key.length);
-        found = this.#tryDelete(level);
-        if (found !== undefined) return;
+        const found = this.#tryDelete(level);
+        if (found === true) return { acknowledged: this.#acknowledge(level).then(() => true) };
+        if (found === false) return { acknowledged: this.#acks.waitForAll(level).then(() => false) };
         await this.#logRoom();
       }
-    }, level);
-    return found === true;
+    });
+    return acknowledged;
   }
 
   deleteSync(level: DurabilityLevel): boolean {
@@ -144,7 +140,7 @@ export class WritePath {
       keys.encodeStored(key, key.length);
       return (found = this.#tryDelete(level)) !== undefined;
     });
-    if (found === true) this.#acknowledgeSync(level);
+    this.#acknowledgeSync(level);
     return found === true;
   }
 
@@ -186,7 +182,7 @@ export class WritePath {
   /** Places a value that the log will carry by its handle only. */
   async placeThrough(key: Uint8Array, value: Uint8Array): Promise<number> {
     this.#check(value);
-    return this.#place(key, value, true);
+    return this.placer.place(key, value, true);
   }
 
   /** Everything appended so far survives power loss when it resolves. */
@@ -211,19 +207,6 @@ export class WritePath {
     return run;
   }
 
-  /** Runs `place`; when there is no space, once more after a checkpoint, which may free slots. */
-  async withSpace<T>(place: () => T | Promise<T>): Promise<T> {
-    try {
-      return await place();
-    } catch (error) {
-      if (!isCairnError(error, 'CAIRN_NO_SPACE') || !this.#parts.values.waitsForCheckpoint) {
-        throw error;
-      }
-      await this.#space.checkpoint();
-      return await place();
-    }
-  }
-
   #enqueue(task: () => Promise<void>, level: DurabilityLevel): Promise<void> {
     // The acknowledgement is waited for outside of the queue: later writes join its group.
     return this.exclusive(async () => {
@@ -237,24 +220,24 @@ export class WritePath {
   #putNow(value: Uint8Array, level: DurabilityLevel): boolean {
     const { keys, values } = this.#parts;
     try {
-      return this.#tryPut(keys.bytes, value, level);
+      return this.#tryPut(keys.bytes, value, level) === 'done';
     } catch (error) {
       if (isCairnError(error, 'CAIRN_NO_SPACE') && values.waitsForCheckpoint) return false;
       throw error;
     }
   }
 
-  /** False when there is no room; nothing has changed then. */
-  #tryPut(key: Uint8Array, value: Uint8Array, level: DurabilityLevel): boolean {
+  /** Done, or where there was no room; nothing has changed then. */
+  #tryPut(key: Uint8Array, value: Uint8Array, level: DurabilityLevel): 'done' | 'values' | 'log' {
     const { keys, values } = this.#parts;
     const handle = values.place(key, keys.length, value, this.sequence + 1);
-    if (handle === 0) return false;
+    if (handle === 0) return 'values';
     if (!this.#appender.append(RECORD_PUT, 0, handle, value, level === 'sync')) {
       values.discard(handle);
-      return false;
+      return 'log';
     }
     this.#appender.indexPut(handle);
-    return true;
+    return 'done';
   }
 
   /** Undefined when there is no room in the log. */
@@ -266,17 +249,16 @@ export class WritePath {
   }
 
   async #putWaiting(key: Uint8Array, value: Uint8Array, level: DurabilityLevel): Promise<void> {
-    const { keys, log, values } = this.#parts;
+    const { keys, values } = this.#parts;
     for (;;) {
-      const done = await this.withSpace(() => {
+      const tried = await this.placer.withSpace(() => {
         keys.encodeStored(key, key.length);
         return this.#tryPut(key, value, level);
       });
-      if (done) return;
+      if (tried === 'done') return;
+      if (tried === 'log') await this.#logRoom();
+      else await values.whenRoom();
       this.#appender.checkWritable();
-      this.#space.maybeCheckpoint();
-      // The log or the values file had none; the one that has it answers at once.
-      await Promise.race([log.whenRoom(), values.whenRoom()]);
     }
   }
 
@@ -291,15 +273,15 @@ export class WritePath {
       await this.#space.checkpoint();
     }
     if (plan.through) {
-      const handles = await this.#placeAll(operations, true);
+      const handles = await this.placer.placeAll(operations, true);
       return this.#appendBatch(this.#batchOf(operations, handles, true, level));
     }
-    await this.withSpace(async () => {
+    await this.placer.withSpace(async () => {
       // Replay rebuilds whole cells from the log after the checkpoint: a record must not be placed
       // before a checkpoint begins and appended after.
       this.#batchBegun = true;
       try {
-        const handles = await this.#placeAll(operations, false);
+        const handles = await this.placer.placeAll(operations, false);
         await this.#appendBatch(this.#batchOf(operations, handles, false, level));
       } finally {
         this.#batchBegun = false;
@@ -328,47 +310,6 @@ export class WritePath {
   ): OpenBatch {
     const wantSync = level === 'sync';
     return new OpenBatch(this.#parts, this.#appender, operations, handles, through, wantSync);
-  }
-
-  /** The handles of all values; when one finds no place, none has one. */
-  async #placeAll(
-    operations: readonly WriteOperation[],
-    through: boolean,
-  ): Promise<Float64Array> {
-    const { values } = this.#parts;
-    const handles = new Float64Array(operations.length);
-    try {
-      for (const [at, { key, value }] of operations.entries()) {
-        if (value !== undefined) handles[at] = await this.#place(key, value, through);
-      }
-      if (through) await values.flush();
-      return handles;
-    } catch (error) {
-      for (const handle of handles) if (handle !== 0) values.discard(handle);
-      throw error;
-    }
-  }
-
-  async #place(key: Uint8Array, value: Uint8Array, through: boolean): Promise<number> {
-    const { values } = this.#parts;
-    const sequence = this.sequence + 1;
-    if (value.length > values.capabilities.inlineBytesMax) {
-      return this.withSpace(() => values.placeLarge(key, key.length, value, sequence));
-    }
-    for (;;) {
-      const place = (): number => values.place(key, key.length, value, sequence, through);
-      // A batch that is begun must not wait for a checkpoint, which waits for the batch.
-      const handle = through ? await this.withSpace(place) : place();
-      if (handle !== 0) return handle;
-      await values.whenRoom();
-    }
-  }
-
-  /** A large value in its slot, durable. */
-  async #placeDurable(key: Uint8Array, value: Uint8Array): Promise<number> {
-    const handle = await this.#place(key, value, true);
-    await this.#parts.values.syncData();
-    return handle;
   }
 
   async #appendPlaced(
@@ -429,11 +370,11 @@ export class WritePath {
     const { log, values } = this.#parts;
     values.onDurable(durable);
     this.#acks.settle(durable, written);
-    if (log.failed !== undefined) this.#fail(log.failed);
+    if (log.failed !== undefined) this.fail(log.failed);
   }
 
   /** Writes stop for good; reads go on. Only reopening clears it (DESIGN decision 10). */
-  #fail(cause: CairnError): void {
+  fail(cause: CairnError): void {
     if (this.#appender.failure !== undefined) return;
     this.#appender.failure = new CairnError(
       'CAIRN_IO',
@@ -442,6 +383,7 @@ export class WritePath {
       { operation: 'write', file: cause.file, offset: cause.offset, cause },
     );
     this.#acks.fail(cause);
+    this.#parts.log.wake();
   }
 
   /** The codec's key and the value, in memory of their own. */

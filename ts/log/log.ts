@@ -271,6 +271,11 @@ export class Log {
     });
   }
 
+  /** Lets those who wait for room look again: something else has changed. */
+  wake(): void {
+    this.settleRoom();
+  }
+
   /** Resolves when every complete batch appended so far is durable. */
   sync(): Promise<void> {
     if (this.failure !== undefined) return Promise.reject(this.failure);

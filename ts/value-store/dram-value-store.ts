@@ -109,6 +109,8 @@ export class DramValueStore implements ValueStore {
   async whenRoom(): Promise<void> {}
   async syncData(): Promise<void> {}
   async flush(): Promise<void> {}
+  // The memory does not fail.
+  onFailure(): void {}
 
   readNow(handle: Handle, key: Uint8Array, keyLength: number): Buffer | undefined {
     const index = (handle / HANDLES_PER_REGION) | 0;

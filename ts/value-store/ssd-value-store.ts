@@ -2,6 +2,7 @@ import { addon } from '../bindings/addon.js';
 import type { FileId, FileSet } from '../bindings/file-set.js';
 import type { NativeSlotFile } from '../bindings/slot-file.js';
 import { errnoError } from '../bindings/status.js';
+import type { CairnError } from '../common/errors.js';
 import { GroupedSync } from './grouped-sync.js';
 import { gatherFromDevice } from './device-gather.js';
 import { closedError, EBADMSG, ENOSPC, misplacedError, placeError } from './slot-errors.js';
@@ -48,6 +49,9 @@ export class SsdValueStore implements ValueStore {
   #posts = 0;
   /** `#posts` when a record found no room last; undefined when that was waited for. */
   #refusedAt: number | undefined;
+  /** What ended writing for good. */
+  #failure: CairnError | undefined;
+  #onFailure: ((cause: CairnError) => void) | undefined;
   #closed = false;
 
   static async open(fileSet: FileSet, options: SsdValueStoreOptions): Promise<SsdValueStore> {
@@ -67,7 +71,7 @@ export class SsdValueStore implements ValueStore {
     this.#fileSet = fileSet;
     this.#file = file;
     this.#readOnly = options.readOnly;
-    this.#token = fileSet.channel.register(() => this.#onPost());
+    this.#token = fileSet.channel.register((result) => this.#onPost(result));
     const Native = addon().NativeSlotFile;
     this.#native = new Native(fileSet.native, {
       file,
@@ -82,7 +86,7 @@ export class SsdValueStore implements ValueStore {
     });
     this.#state = this.#native.state;
     this.#records = new SlotRecords(this.#native);
-    this.#sync = new GroupedSync(() => fileSet.sync(file));
+    this.#sync = new GroupedSync(() => this.#syncFile());
     this.capabilities = {
       persistent: true,
       valueBytesMax: Native.valueBytesMax,
@@ -102,6 +106,7 @@ export class SsdValueStore implements ValueStore {
     sequence: number,
     through = false,
   ): Handle {
+    if (this.#failure !== undefined) throw this.#failure;
     const handle = this.#native.place(through ? 1 : 0, key, keyLength, value, sequence);
     this.#started();
     if (handle < 0) throw placeError(handle, value.length);
@@ -118,6 +123,7 @@ export class SsdValueStore implements ValueStore {
     sequence: number,
     handles: Float64Array,
   ): number {
+    if (this.#failure !== undefined) throw this.#failure;
     const placed = this.#native.placeRows(keys, rows, rowBytes, from, count, sequence, handles);
     this.#started();
     if (placed < 0) throw placeError(placed, rowBytes);
@@ -139,6 +145,7 @@ export class SsdValueStore implements ValueStore {
     value: Uint8Array,
     sequence: number,
   ): Promise<Handle> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
     return new Promise((resolve, reject) => {
       const valueLength = value.length;
       const token = this.#fileSet.channel.once((result) => {
@@ -156,29 +163,41 @@ export class SsdValueStore implements ValueStore {
   }
 
   placeLargeSync(key: Uint8Array, keyLength: number, value: Uint8Array, sequence: number): Handle {
+    if (this.#failure !== undefined) throw this.#failure;
     let handle = 0;
     try {
       this.#fileSet.runSync('write', VALUES_FILE, (token) => {
         handle = this.#native.placeLarge(key, keyLength, value, sequence, token);
         if (handle < 0) throw placeError(handle, value.length);
       });
+    } catch (error) {
+      if (handle > 0) this.#native.discard(handle);
+      throw error;
+    }
+    try {
       this.#fileSet.runSync('sync', VALUES_FILE, (token) =>
         this.#fileSet.native.sync(this.#file, token),
       );
     } catch (error) {
-      if (handle > 0) this.#native.discard(handle);
-      throw error;
+      throw this.#fail(error as CairnError);
     }
     return handle;
   }
 
   syncData(): Promise<void> {
     if (this.#closed) return Promise.reject(closedError());
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
     return this.#sync.run();
+  }
+
+  onFailure(callback: (cause: CairnError) => void): void {
+    this.#onFailure = callback;
+    if (this.#failure !== undefined) callback(this.#failure);
   }
 
   async flush(): Promise<void> {
     if (this.#closed) throw closedError();
+    if (this.#failure !== undefined) throw this.#failure;
     const newest = this.#native.seal();
     this.#fileSet.kick();
     if (!this.#written(newest)) await this.#afterPosts(() => this.#written(newest));
@@ -360,8 +379,30 @@ export class SsdValueStore implements ValueStore {
     });
   }
 
-  #onPost(): void {
+  /** The kernel may forget what a failed sync should have written: a second one says nothing. */
+  async #syncFile(): Promise<void> {
+    try {
+      await this.#fileSet.sync(this.#file);
+    } catch (error) {
+      throw this.#fail(error as CairnError);
+    }
+  }
+
+  #fail(cause: CairnError): CairnError {
+    if (this.#failure === undefined) {
+      this.#failure = cause;
+      this.#onFailure?.(cause);
+    }
+    return cause;
+  }
+
+  #onPost(result: number): void {
     this.#posts++;
+    if (result < 0) {
+      this.#native.updateState();
+      const errno = this.#state[this.#slots['failedErrno'] as number] as number;
+      if (errno !== 0) this.#fail(placeError(-errno, 0));
+    }
     if (this.#waiters.length === 0) return;
     const waiters = this.#waiters;
     this.#waiters = [];

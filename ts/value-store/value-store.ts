@@ -1,3 +1,5 @@
+import type { CairnError } from '../common/errors.js';
+
 /**
  * Where values live. A value store places a record (key, value, sequence) and names the place by a
  * handle: an integer, 0 < handle < 2^48 (native/alloc/allocator.h). The index maps a key to a handle;
@@ -95,6 +97,11 @@ export interface ValueStore {
   ): number;
   /** Makes every record written so far durable. A failure is final for the store's writes. */
   syncData(): Promise<void>;
+  /**
+   * Called once, when a failure ends writing for good: a failed sync, or a write that the device
+   * refuses. What is on disk is unknown then; reads go on.
+   */
+  onFailure(callback: (cause: CairnError) => void): void;
   /** Writes out every placed record and makes them durable; later records go to other cells. */
   flush(): Promise<void>;
 
