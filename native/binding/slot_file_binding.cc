@@ -9,6 +9,7 @@
 #include "alloc/size_classes.h"
 #include "alloc/slab_allocator.h"
 #include "binding/bindings.h"
+#include "binding/slot_file_state.h"
 #include "cache/page_cache.h"
 #include "cache/slot_record.h"
 #include "value/retire_queue.h"
@@ -17,37 +18,6 @@
 
 namespace cairn {
 namespace {
-
-// Slots of the shared state block; ts/value-store/slot-file.ts reads them by these names.
-enum State : uint32_t {
-  kConsumedReads,  // written by TypeScript: arena results it is done with
-  kDirtyBytes,
-  kOldestUnwrittenRun,
-  kNewestRun,
-  kFailedErrno,
-  kOutOfSpace,
-  kDeviceReads,
-  kDeviceReadBytes,
-  kDeviceWrites,
-  kDeviceWriteBytes,
-  kMemoryHits,
-  kCacheBytes,
-  kCapacityBytes,
-  kReservedBytes,
-  kAllocatedBytes,
-  kLiveSlots,
-  kRetiredWaiting,
-  kCheckpointFrees,
-  kStateSlots,
-};
-constexpr const char* kStateNames[] = {
-    "consumedReads",   "dirtyBytes",    "oldestUnwrittenRun", "newestRun",
-    "failedErrno",     "outOfSpace",    "deviceReads",        "deviceReadBytes",
-    "deviceWrites",    "deviceWriteBytes", "memoryHits",      "cacheBytes",
-    "capacityBytes",   "reservedBytes", "allocatedBytes",     "liveSlots",
-    "retiredWaiting",  "checkpointFrees",
-};
-static_assert(std::size(kStateNames) == kStateSlots);
 
 int64_t ErrnoOf(const Status& status) {
   switch (status.code()) {

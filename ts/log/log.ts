@@ -1,11 +1,11 @@
 import { addon } from '../bindings/addon.js';
-import type { FileId, FileSet } from '../bindings/file-set.js';
+import type { FileSet } from '../bindings/file-set.js';
 import type { NativeLogWriter } from '../bindings/log.js';
 import { CairnError, isCairnError } from '../common/errors.js';
 import { MIB } from '../common/units.js';
 import { layout } from './layout.js';
 import { replayLog, type OnRecords, type ReplayOptions, type ReplayReport } from './replay.js';
-import { prepareSegmentFile, prepareSegmentFileSync, segmentFileIndex, segmentFileName } from './segment-files.js';
+import { SegmentPool } from './segment-pool.js';
 
 /** What a record says; the numbers are on disk (docs/FORMAT.md "Record"). */
 export const RECORD_PUT = 1;
@@ -42,14 +42,6 @@ interface Waiter {
   readonly resolve: () => void;
   readonly reject: (error: CairnError) => void;
 }
-/** A live segment from before this open: the native writer does not know it. */
-interface OldSegment {
-  readonly name: string;
-  readonly file: FileId;
-  readonly fileBytes: number;
-  readonly segmentId: number;
-}
-
 const FREE_SEGMENTS = 2;
 
 /**
@@ -64,7 +56,7 @@ export class Log {
   private readonly state: Float64Array;
   private readonly token: number;
   private readonly slots = layout().state;
-  private readonly names = new Map<FileId, string>();
+  private readonly segments: SegmentPool;
   private readonly syncWaiters: Waiter[] = [];
   private roomWaiters: Waiter[] = [];
   private roomEvents = 0;
@@ -72,10 +64,6 @@ export class Log {
   private refusedAt: number | undefined;
   private progress: OnProgress | undefined;
   private failure: CairnError | undefined;
-  private shortage: CairnError | undefined;
-  private old: OldSegment[] = [];
-  private making: Promise<void> | undefined;
-  private nextFileIndex = 0;
   private closed = false;
 
   /** The first sequence that may be appended. */
@@ -98,13 +86,18 @@ export class Log {
       ...place,
     });
     this.state = this.native.state;
+    const { capacityBytes } = this;
+    this.segments = new SegmentPool(files, { ...options, capacityBytes }, (file) => {
+      this.native.addSegment(file);
+      this.settleRoom();
+    });
   }
 
   /** A log without a record: first segment id 1, first sequence 1. One segment is ready on return. */
   static async create(files: FileSet, options: LogOptions): Promise<Log> {
     const place = { nextSegmentId: 1, previousSequence: 0, firstSequence: 1 };
     const log = new Log(files, options, place);
-    await log.addSegment();
+    await log.segments.add();
     return log;
   }
 
@@ -126,13 +119,9 @@ export class Log {
       previousSequence: plan.lastSequence,
       firstSequence: plan.highestSequence + SEQUENCE_GAP,
     });
-    for (const source of found) {
-      log.names.set(source.file, source.name);
-      log.nextFileIndex = Math.max(log.nextFileIndex, segmentFileIndex(source.name) + 1);
-      if (source.segmentId !== 0) log.old.push(source);
-      else if (options.readOnly !== true) await log.recycle(source);
-    }
-    if (options.readOnly !== true && log.freeSegments === 0) await log.addSegment();
+    const readOnly = options.readOnly === true;
+    for (const segment of found) await log.segments.found(segment, readOnly);
+    if (!readOnly && log.freeSegments === 0) await log.segments.add();
     return { log, report };
   }
 
@@ -156,8 +145,7 @@ export class Log {
   }
   /** In segments that hold records and are not released. */
   get liveBytes(): number {
-    const old = this.old.reduce((sum, segment) => sum + segment.fileBytes, 0);
-    return (this.state[this.slots.liveBytes] as number) + old;
+    return (this.state[this.slots.liveBytes] as number) + this.segments.oldBytes;
   }
   get freeSegments(): number {
     return this.state[this.slots.freeSegments] as number;
@@ -327,9 +315,7 @@ export class Log {
   release(segmentId: number): void {
     if (this.failure !== undefined) return;
     this.native.releaseBefore(segmentId);
-    const gone = this.old.filter((segment) => segment.segmentId < segmentId);
-    this.old = this.old.filter((segment) => segment.segmentId >= segmentId);
-    for (const segment of gone) void this.recycle(segment).catch(() => undefined);
+    this.segments.release(segmentId);
     this.settleRoom();
     this.makeSegments();
   }
@@ -343,14 +329,12 @@ export class Log {
     }
     this.closed = true;
     this.native.close();
-    await this.making;
     this.files.channel.unregister(this.token);
     const error = closedError('append');
     for (const waiter of [...this.roomWaiters, ...this.syncWaiters]) waiter.reject(error);
     this.roomWaiters = [];
     this.syncWaiters.length = 0;
-    for (const file of this.names.keys()) this.files.close(file);
-    this.names.clear();
+    await this.segments.close();
   }
 
   private isBusy(): boolean {
@@ -403,71 +387,29 @@ export class Log {
     for (const waiter of waiters) waiter.resolve();
   }
 
-  private totalBytes(): number {
-    return this.names.size * this.options.segmentBytes;
-  }
-
   /** Prepares segments in the background until two are free or the capacity is used. */
   private makeSegments(): void {
-    if (this.making !== undefined || this.closed || this.failure !== undefined) return;
-    if (this.freeSegments >= FREE_SEGMENTS) return;
-    if (this.totalBytes() + this.options.segmentBytes > this.capacityBytes) return;
-    this.making = this.addSegment()
-      .catch((error: unknown) => this.onShortage(error))
-      .finally(() => {
-        this.making = undefined;
-        if (this.shortage === undefined) this.makeSegments();
-      });
+    this.segments.fill(
+      () => !this.closed && this.failure === undefined && this.freeSegments < FREE_SEGMENTS,
+      (error) => this.onShortage(error),
+    );
   }
 
   /** Waiters learn of it when nothing else will make room; the next append tries again. */
   private onShortage(error: unknown): void {
-    this.shortage = isCairnError(error)
+    const shortage = isCairnError(error)
       ? error
       : new CairnError('CAIRN_IO', 'preparing a log segment failed', { cause: error });
     if (this.freeSegments > 0 || this.isBusy()) return;
     const waiters = this.roomWaiters;
     this.roomWaiters = [];
-    for (const waiter of waiters) waiter.reject(this.shortage);
+    for (const waiter of waiters) waiter.reject(shortage);
   }
 
-  /**
-   * Makes a segment ready while the caller blocks, beyond the capacity if need be: a synchronous
-   * writer cannot wait for a checkpoint, which needs the event loop. The next open removes what is
-   * too much.
-   */
+  /** Makes a segment ready while the caller blocks, beyond the capacity if need be. */
   addSegmentSync(): void {
     if (this.failure !== undefined) throw this.failure;
-    const name = segmentFileName(this.nextFileIndex++);
-    this.adopt(prepareSegmentFileSync(this.files, name, this.options.segmentBytes), name);
-  }
-
-  private async addSegment(): Promise<void> {
-    this.shortage = undefined;
-    const name = segmentFileName(this.nextFileIndex++);
-    const file = await prepareSegmentFile(this.files, name, this.options.segmentBytes);
-    this.adopt(file, name);
-  }
-
-  private adopt(file: FileId, name: string): void {
-    this.names.set(file, name);
-    this.native.addSegment(file);
-    this.settleRoom();
-  }
-
-  /** A file of the right size is a free segment; another one is removed. */
-  private async recycle(segment: OldSegment): Promise<void> {
-    if (
-      segment.fileBytes === this.options.segmentBytes &&
-      this.totalBytes() <= this.capacityBytes
-    ) {
-      this.adopt(segment.file, segment.name);
-      return;
-    }
-    this.names.delete(segment.file);
-    this.files.close(segment.file);
-    await this.files.remove(segment.name);
-    await this.files.syncDirectory();
+    this.segments.addSync();
   }
 }
 

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <iterator>
+
+namespace cairn {
+
+/// Slots of the state block that a NativeSlotFile shares with TypeScript, which reads them by name.
+enum SlotFileState : uint32_t {
+  kConsumedReads,  // written by TypeScript: arena results it is done with
+  kDirtyBytes,
+  kOldestUnwrittenRun,
+  kNewestRun,
+  kFailedErrno,
+  kOutOfSpace,
+  kDeviceReads,
+  kDeviceReadBytes,
+  kDeviceWrites,
+  kDeviceWriteBytes,
+  kMemoryHits,
+  kCacheBytes,
+  kCapacityBytes,
+  kReservedBytes,
+  kAllocatedBytes,
+  kLiveSlots,
+  kRetiredWaiting,
+  kCheckpointFrees,
+  kStateSlots,
+};
+inline constexpr const char* kStateNames[] = {
+    "consumedReads",   "dirtyBytes",    "oldestUnwrittenRun", "newestRun",
+    "failedErrno",     "outOfSpace",    "deviceReads",        "deviceReadBytes",
+    "deviceWrites",    "deviceWriteBytes", "memoryHits",      "cacheBytes",
+    "capacityBytes",   "reservedBytes", "allocatedBytes",     "liveSlots",
+    "retiredWaiting",  "checkpointFrees",
+};
+static_assert(std::size(kStateNames) == kStateSlots);
+
+}  // namespace cairn
