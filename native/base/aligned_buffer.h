@@ -19,7 +19,15 @@ constexpr uint64_t AlignUp(uint64_t value, uint64_t alignment) {
   return (value + alignment - 1) / alignment * alignment;
 }
 
+/// Frees what AlignedBuffer::Allocate took.
+struct AlignedFree {
+  size_t mapped_bytes = 0;  // 0: from the heap
+  void operator()(std::byte* memory) const;
+};
+
 /// Page-aligned memory, zero-filled when asked, freed by its owner. Empty when memory ran out.
+/// Large zeroed memory is mapped and not touched: its pages come as they are used, so that asking
+/// for 8 MiB does not hold the JavaScript thread for milliseconds.
 class AlignedBuffer {
  public:
   AlignedBuffer() = default;
@@ -32,10 +40,7 @@ class AlignedBuffer {
   std::span<std::byte> span() const { return {memory_.get(), size_}; }
 
  private:
-  struct Free {
-    void operator()(std::byte* memory) const { std::free(memory); }
-  };
-  std::unique_ptr<std::byte, Free> memory_;
+  std::unique_ptr<std::byte, AlignedFree> memory_;
   size_t size_ = 0;
 };
 

@@ -1,15 +1,15 @@
 import { addon } from '../bindings/addon.js';
 import type { FileId, FileSet } from '../bindings/file-set.js';
 import { CairnError } from '../common/errors.js';
-import { alignUp, MIB, PAGE_BYTES } from '../common/units.js';
+import { alignUp, PAGE_BYTES } from '../common/units.js';
 import { CHUNK_PAYLOAD_MAX, layout } from './layout.js';
 
 export { CHUNK_PAYLOAD_MAX } from './layout.js';
 
-/** Of the largest chunk: its header takes less than a page. */
 /** Chunks on their way at once, and so buffers of a writer. */
 const WRITES_IN_FLIGHT = 4;
-const WINDOW_BYTES = 4 * MIB;
+/** Holds the largest chunk; more at once would hold the event loop while the kernel maps it. */
+const WINDOW_BYTES = CHUNK_PAYLOAD_MAX + 2 * PAGE_BYTES;
 const OTHER_VERSION = 2;
 
 const NAME = /^checkpoint-([0-9a-f]{1,14})$/;
