@@ -104,7 +104,8 @@ export class Checkpointer {
     const firstSegmentId = log.rotate();
     values.onCheckpointBegin();
     await values.flush();
-    const id = this.#lastId + 1;
+    // Also when the one before failed: an id is never reused.
+    const id = ++this.#lastId;
     const { storeId } = manifest.current;
     const writer = await CheckpointWriter.begin(fileSet, { storeId, id }, startSequence);
     const written = await this.#fill(writer);
@@ -124,7 +125,6 @@ export class Checkpointer {
       this.#writers.fail(error as CairnError);
       throw error;
     }
-    this.#lastId = id;
     this.#sequence = startSequence;
     this.#bytes = written.bytes;
     this.#count++;
