@@ -31,7 +31,7 @@ AlignedBuffer AlignedBuffer::Allocate(size_t size_bytes, bool zeroed) {
         mmap(nullptr, rounded, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (mapped == MAP_FAILED) return buffer;
     buffer.memory_ = std::unique_ptr<std::byte, AlignedFree>(static_cast<std::byte*>(mapped),
-                                                            AlignedFree{rounded});
+                                                             AlignedFree{rounded});
     buffer.size_ = rounded;
     return buffer;
   }

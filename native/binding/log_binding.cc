@@ -214,10 +214,13 @@ napi_value ConstructWriter(napi_env raw_env, napi_callback_info raw_info) {
   handle->writer = LogWriter::Create(*files, SinkOf(files), config);
   Napi::Object self = info.This().As<Napi::Object>();
   const std::pair<const char*, napi_callback> methods[] = {
-      {"append", &Append},          {"appendRows", &Method<&AppendRows>},
+      {"append", &Append},
+      {"appendRows", &Method<&AppendRows>},
       {"requestSync", &Method<&RequestSync>},
-      {"flush", &Method<&Flush>},   {"addSegment", &Method<&AddSegment>},
-      {"rotate", &Method<&Rotate>}, {"releaseBefore", &Method<&ReleaseBefore>},
+      {"flush", &Method<&Flush>},
+      {"addSegment", &Method<&AddSegment>},
+      {"rotate", &Method<&Rotate>},
+      {"releaseBefore", &Method<&ReleaseBefore>},
       {"close", &Method<&Close>},
   };
   for (const auto& [name, callback] : methods) {

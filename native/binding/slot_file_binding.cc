@@ -21,11 +21,16 @@ namespace {
 
 int64_t ErrnoOf(const Status& status) {
   switch (status.code()) {
-    case StatusCode::kNoSpace: return -ENOSPC;
-    case StatusCode::kInvalid: return -E2BIG;
-    case StatusCode::kCorruption: return -EBADMSG;
-    case StatusCode::kClosed: return -EBADF;
-    default: return status.error_number() != 0 ? -status.error_number() : -EIO;
+    case StatusCode::kNoSpace:
+      return -ENOSPC;
+    case StatusCode::kInvalid:
+      return -E2BIG;
+    case StatusCode::kCorruption:
+      return -EBADMSG;
+    case StatusCode::kClosed:
+      return -EBADF;
+    default:
+      return status.error_number() != 0 ? -status.error_number() : -EIO;
   }
 }
 
@@ -144,9 +149,9 @@ NativeSlotFile::NativeSlotFile(const Napi::CallbackInfo& info)
       place_.files->io().ReserveArena(static_cast<size_t>(number("cacheBytes")));
   const std::span<std::byte> memory = arena.ok() ? arena.value() : std::span<std::byte>();
   cache_ = std::make_unique<PageCache>(memory);
-  arena_ref_ = Napi::Persistent(
-      memory.empty() ? Napi::ArrayBuffer::New(env, 0)
-                     : Napi::ArrayBuffer::New(env, memory.data(), memory.size()));
+  arena_ref_ =
+      Napi::Persistent(memory.empty() ? Napi::ArrayBuffer::New(env, 0)
+                                      : Napi::ArrayBuffer::New(env, memory.data(), memory.size()));
 
   Napi::Float64Array state = Napi::Float64Array::New(env, kStateSlots);
   state_ = state.Data();
@@ -203,9 +208,9 @@ Napi::Value NativeSlotFile::PlaceRows(const Napi::CallbackInfo& info) {
     return Napi::Number::New(env, -EINVAL);
   }
   for (size_t i = 0; i < count; ++i) {
-    Result<Handle> handle = writer_->Place(
-        SlotWriter::Lane::kThrough, {key_data + (from + i) * 8, 8},
-        rows.subspan((from + i) * row_bytes, row_bytes), sequence);
+    Result<Handle> handle =
+        writer_->Place(SlotWriter::Lane::kThrough, {key_data + (from + i) * 8, 8},
+                       rows.subspan((from + i) * row_bytes, row_bytes), sequence);
     if (!handle.ok()) {
       state_[kNewestRun] = static_cast<double>(writer_->newest_run());
       if (i > 0 || handle.status().code() == StatusCode::kRetry) {
@@ -236,9 +241,11 @@ Napi::Value NativeSlotFile::Get(const Napi::CallbackInfo& info) {
       return Napi::Number::New(env, static_cast<double>(hit.arena_offset));
     case SlotReader::Outcome::kFound:
       return Napi::Buffer<std::byte>::Copy(env, hit.record.data(), hit.record.size());
-    case SlotReader::Outcome::kOtherKey: return env.Undefined();
+    case SlotReader::Outcome::kOtherKey:
+      return env.Undefined();
     case SlotReader::Outcome::kDamaged:
-    case SlotReader::Outcome::kElsewhere: break;
+    case SlotReader::Outcome::kElsewhere:
+      break;
   }
   const int64_t token = info[3].As<Napi::Number>().Int64Value();
   if (hit.outcome == SlotReader::Outcome::kDamaged) return Napi::Number::New(env, -EBADMSG);
@@ -388,31 +395,31 @@ Napi::Value NativeSlotFile::Close(const Napi::CallbackInfo& info) {
 }
 
 void NativeSlotFile::Register(Napi::Env env, Napi::Object exports) {
-  Napi::Function constructor = DefineClass(
-      env, "NativeSlotFile",
-      {
-          InstanceMethod<&NativeSlotFile::Place>("place"),
-          InstanceMethod<&NativeSlotFile::PlaceLarge>("placeLarge"),
-          InstanceMethod<&NativeSlotFile::PlaceRows>("placeRows"),
-          InstanceMethod<&NativeSlotFile::Get>("get"),
-          InstanceMethod<&NativeSlotFile::Take>("take"),
-          InstanceMethod<&NativeSlotFile::Retire>("retire"),
-          InstanceMethod<&NativeSlotFile::Discard>("discard"),
-          InstanceMethod<&NativeSlotFile::OnDurable>("onDurable"),
-          InstanceMethod<&NativeSlotFile::OnCheckpointBegin>("onCheckpointBegin"),
-          InstanceMethod<&NativeSlotFile::OnCheckpointEnd>("onCheckpointEnd"),
-          InstanceMethod<&NativeSlotFile::Pin>("pin"),
-          InstanceMethod<&NativeSlotFile::Unpin>("unpin"),
-          InstanceMethod<&NativeSlotFile::ReserveAhead>("reserveAhead"),
-          InstanceMethod<&NativeSlotFile::Seal>("seal"),
-          InstanceMethod<&NativeSlotFile::Rewrite>("rewrite"),
-          InstanceMethod<&NativeSlotFile::Restore>("restore"),
-          InstanceMethod<&NativeSlotFile::FinishRestore>("finishRestore"),
-          InstanceMethod<&NativeSlotFile::UpdateState>("updateState"),
-          InstanceMethod<&NativeSlotFile::Close>("close"),
-          InstanceAccessor<&NativeSlotFile::GetState>("state"),
-          InstanceAccessor<&NativeSlotFile::GetArena>("arena"),
-      });
+  Napi::Function constructor =
+      DefineClass(env, "NativeSlotFile",
+                  {
+                      InstanceMethod<&NativeSlotFile::Place>("place"),
+                      InstanceMethod<&NativeSlotFile::PlaceLarge>("placeLarge"),
+                      InstanceMethod<&NativeSlotFile::PlaceRows>("placeRows"),
+                      InstanceMethod<&NativeSlotFile::Get>("get"),
+                      InstanceMethod<&NativeSlotFile::Take>("take"),
+                      InstanceMethod<&NativeSlotFile::Retire>("retire"),
+                      InstanceMethod<&NativeSlotFile::Discard>("discard"),
+                      InstanceMethod<&NativeSlotFile::OnDurable>("onDurable"),
+                      InstanceMethod<&NativeSlotFile::OnCheckpointBegin>("onCheckpointBegin"),
+                      InstanceMethod<&NativeSlotFile::OnCheckpointEnd>("onCheckpointEnd"),
+                      InstanceMethod<&NativeSlotFile::Pin>("pin"),
+                      InstanceMethod<&NativeSlotFile::Unpin>("unpin"),
+                      InstanceMethod<&NativeSlotFile::ReserveAhead>("reserveAhead"),
+                      InstanceMethod<&NativeSlotFile::Seal>("seal"),
+                      InstanceMethod<&NativeSlotFile::Rewrite>("rewrite"),
+                      InstanceMethod<&NativeSlotFile::Restore>("restore"),
+                      InstanceMethod<&NativeSlotFile::FinishRestore>("finishRestore"),
+                      InstanceMethod<&NativeSlotFile::UpdateState>("updateState"),
+                      InstanceMethod<&NativeSlotFile::Close>("close"),
+                      InstanceAccessor<&NativeSlotFile::GetState>("state"),
+                      InstanceAccessor<&NativeSlotFile::GetArena>("arena"),
+                  });
   Napi::Object names = Napi::Object::New(env);
   for (uint32_t slot = 0; slot < kStateSlots; ++slot) names.Set(kStateNames[slot], slot);
   constructor.Set("stateSlots", names);

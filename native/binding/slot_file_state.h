@@ -28,11 +28,10 @@ enum SlotFileState : uint32_t {
   kStateSlots,
 };
 inline constexpr const char* kStateNames[] = {
-    "consumedReads",   "dirtyBytes",    "oldestUnwrittenRun", "newestRun",
-    "failedErrno",     "outOfSpace",    "deviceReads",        "deviceReadBytes",
-    "deviceWrites",    "deviceWriteBytes", "memoryHits",      "cacheBytes",
-    "capacityBytes",   "reservedBytes", "allocatedBytes",     "liveSlots",
-    "retiredWaiting",  "checkpointFrees",
+    "consumedReads", "dirtyBytes",     "oldestUnwrittenRun", "newestRun",     "failedErrno",
+    "outOfSpace",    "deviceReads",    "deviceReadBytes",    "deviceWrites",  "deviceWriteBytes",
+    "memoryHits",    "cacheBytes",     "capacityBytes",      "reservedBytes", "allocatedBytes",
+    "liveSlots",     "retiredWaiting", "checkpointFrees",
 };
 static_assert(std::size(kStateNames) == kStateSlots);
 

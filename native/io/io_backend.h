@@ -34,7 +34,7 @@ class Completion {
 
 /// What a backend guarantees and needs; read by the engine and by the conformance suite.
 struct IoCapabilities {
-  std::string name;                   // "IOURING", "POSIX", "SIM"
+  std::string name;  // "IOURING", "POSIX", "SIM"
   size_t alignment_bytes = kPageBytes;
   size_t largest_io_bytes = 0;        // longer requests are split inside the backend
   bool direct = false;                // O_DIRECT in force
@@ -94,8 +94,8 @@ class IoBackend {
 };
 
 enum class OpenMode : uint8_t {
-  kExisting,        // -ENOENT when absent
-  kCreate,          // -EEXIST when present
+  kExisting,  // -ENOENT when absent
+  kCreate,    // -EEXIST when present
   kOpenOrCreate,
 };
 

@@ -36,9 +36,9 @@ inline constexpr uint64_t kMaxSegmentBytes = uint64_t{1} << 30;
 
 /// The numbers are on disk: never reuse one.
 enum class LogKind : uint8_t {
-  kPut = 1,     // the value follows the key
-  kPutRef = 2,  // the value is in the slot that `handle` names; no value bytes follow
-  kDelete = 3,  // no value bytes follow
+  kPut = 1,      // the value follows the key
+  kPutRef = 2,   // the value is in the slot that `handle` names; no value bytes follow
+  kDelete = 3,   // no value bytes follow
   kPutPart = 4,  // value bytes that come before those of the next record, of the same key and batch
 };
 

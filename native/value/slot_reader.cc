@@ -44,9 +44,8 @@ std::span<const std::byte> AsBytes(const std::string& text) {
 
 }  // namespace
 
-SlotReader::SlotReader(const SlotPlace& place, const Allocator& allocator,
-                       const SlotWriter& writer, PageCache& cache, CompletionSink* sink,
-                       const double* consumed)
+SlotReader::SlotReader(const SlotPlace& place, const Allocator& allocator, const SlotWriter& writer,
+                       PageCache& cache, CompletionSink* sink, const double* consumed)
     : place_(place),
       allocator_(allocator),
       writer_(writer),
@@ -84,9 +83,9 @@ SlotReader::Hit SlotReader::Find(Handle handle, std::span<const std::byte> key) 
   if (frame == PageCache::kNoFrame || cache_.filling(frame)) return Hit{};
   ++memory_hits_;
   const size_t in_page = offset % kPageBytes;
-  const Outcome outcome =
-      Check(cache_.Memory(frame).subspan(in_page), handle, key, &record_bytes);
-  return Hit{outcome == Outcome::kFound ? Outcome::kInArena : outcome, {},
+  const Outcome outcome = Check(cache_.Memory(frame).subspan(in_page), handle, key, &record_bytes);
+  return Hit{outcome == Outcome::kFound ? Outcome::kInArena : outcome,
+             {},
              cache_.OffsetInArena(frame) + in_page};
 }
 
@@ -112,8 +111,10 @@ void SlotReader::Start(Handle handle, std::span<const std::byte> key, int64_t to
     filling_.at(frame)->requests.push_back(std::move(request));
     return;
   }
-  if (frame == PageCache::kNoFrame) frame = cache_.Claim(page);
-  else cache_.Pin(frame);  // filled since the caller looked: read it again rather than trust it
+  if (frame == PageCache::kNoFrame)
+    frame = cache_.Claim(page);
+  else
+    cache_.Pin(frame);  // filled since the caller looked: read it again rather than trust it
   if (frame == PageCache::kNoFrame) {
     StartBuffer(std::move(request), page * kPageBytes, kPageBytes);
     return;

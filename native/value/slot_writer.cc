@@ -78,8 +78,10 @@ Result<Handle> SlotWriter::Place(Lane lane, std::span<const std::byte> key,
     if (dirty_bytes_ >= options_.dirty_bytes_max) {
       const bool full = out_of_space_;
       // Open runs of many classes may be all there is: someone has to make room.
-      if (writing_ == 0 && queue_.empty()) Seal();
-      else WriteQueued();
+      if (writing_ == 0 && queue_.empty())
+        Seal();
+      else
+        WriteQueued();
       return full ? Status(StatusCode::kNoSpace, "write", {}, 0, ENOSPC)
                   : Status(StatusCode::kRetry, "place");
     }
@@ -263,8 +265,7 @@ void SlotWriter::OnWritten(RunWrite* run, int64_t result) {
   // Cells that replay rebuilt were never open.
   if (!run->keep) CloseCells(*run);
   dirty_bytes_ -= run->bytes();
-  unwritten_ids_.erase(
-      std::lower_bound(unwritten_ids_.begin(), unwritten_ids_.end(), run->id));
+  unwritten_ids_.erase(std::lower_bound(unwritten_ids_.begin(), unwritten_ids_.end(), run->id));
   if (run->buffer.size() == options_.run_bytes && spare_.size() < kSpareBuffersMax) {
     spare_.push_back(std::move(run->buffer));
   }

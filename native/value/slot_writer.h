@@ -25,11 +25,11 @@ namespace cairn {
 class SlotWriter {
  public:
   struct Options {
-    uint32_t run_bytes = 256 * 1024;          // cells handed to one write
-    uint64_t dirty_bytes_max = 32ull << 20;   // unwritten runs; beyond it Place says kRetry
-    uint64_t reserve_bytes_max = 64ull << 20; // space reserved ahead of need in one step
-    uint64_t capacity_bytes = 0;              // as the allocator's; 0: none
-    int64_t post_token = -1;                  // posted to the sink after each change of state
+    uint32_t run_bytes = 256 * 1024;           // cells handed to one write
+    uint64_t dirty_bytes_max = 32ull << 20;    // unwritten runs; beyond it Place says kRetry
+    uint64_t reserve_bytes_max = 64ull << 20;  // space reserved ahead of need in one step
+    uint64_t capacity_bytes = 0;               // as the allocator's; 0: none
+    int64_t post_token = -1;                   // posted to the sink after each change of state
   };
   /// Records of the two lanes never share a cell: replay rebuilds whole cells from the log, which
   /// carries the values of the inline lane only.
@@ -105,9 +105,9 @@ class SlotWriter {
 
   std::map<uint64_t, std::unique_ptr<RunWrite>> runs_;  // by offset: open, queued and being written
   std::map<uint64_t, std::unique_ptr<RunWrite>> restored_;
-  std::vector<RunWrite*> open_[2];                      // per lane and size class
+  std::vector<RunWrite*> open_[2];  // per lane and size class
   std::deque<RunWrite*> queue_;
-  std::vector<uint64_t> unwritten_ids_;            // ascending
+  std::vector<uint64_t> unwritten_ids_;  // ascending
   std::vector<AlignedBuffer> spare_;
   uint64_t next_run_id_ = 1;
   uint32_t writing_ = 0;

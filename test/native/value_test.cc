@@ -199,7 +199,8 @@ TEST(records_that_share_a_page_are_fetched_by_one_read) {
 TEST(reads_beyond_the_frames_of_the_cache_use_memory_of_their_own) {
   Slots slots(NewDisk(), 0, /*cache_pages=*/8);
   std::vector<Handle> handles;
-  for (int i = 0; i < 40; ++i) handles.push_back(slots.Place(std::to_string(i), std::string(3000, 'v')));
+  for (int i = 0; i < 40; ++i)
+    handles.push_back(slots.Place(std::to_string(i), std::string(3000, 'v')));
   slots.writer->Seal();
   slots.Settle();
   for (int i = 0; i < 40; ++i) slots.reader->Start(handles[i], Bytes(std::to_string(i)), 100 + i);

@@ -38,9 +38,7 @@ export interface RowSource {
   readonly rowBytes: number;
 }
 export type LoadSource =
-  | AsyncIterable<readonly [Key, Value]>
-  | Iterable<readonly [Key, Value]>
-  | RowSource;
+  AsyncIterable<readonly [Key, Value]> | Iterable<readonly [Key, Value]> | RowSource;
 export interface LoadProgress {
   readonly entries: number;
   readonly bytes: number;
@@ -69,20 +67,45 @@ export interface StoreStats {
   readonly path: string;
   readonly entries: number;
   /** 'IOURING' | 'POSIX' | ... and what the host refused. */
-  readonly io: { readonly backend: string; readonly direct: boolean; readonly degraded: readonly string[] };
-  readonly operations: {
-    readonly gets: number; readonly hits: number; readonly puts: number; readonly deletes: number;
-    readonly batches: number; readonly bytesRead: number; readonly bytesWritten: number;
+  readonly io: {
+    readonly backend: string;
+    readonly direct: boolean;
+    readonly degraded: readonly string[];
   };
-  readonly latency: { readonly get: LatencySummary; readonly put: LatencySummary; readonly delete: LatencySummary };
+  readonly operations: {
+    readonly gets: number;
+    readonly hits: number;
+    readonly puts: number;
+    readonly deletes: number;
+    readonly batches: number;
+    readonly bytesRead: number;
+    readonly bytesWritten: number;
+  };
+  readonly latency: {
+    readonly get: LatencySummary;
+    readonly put: LatencySummary;
+    readonly delete: LatencySummary;
+  };
   readonly index: { readonly type: string; readonly entries: number; readonly memoryBytes: number };
   readonly values: ValueStoreStats;
   readonly log: {
-    readonly appendedSequence: number; readonly durableSequence: number; readonly liveBytes: number;
-    readonly bytesWritten: number; readonly groups: number; readonly syncs: number;
+    readonly appendedSequence: number;
+    readonly durableSequence: number;
+    readonly liveBytes: number;
+    readonly bytesWritten: number;
+    readonly groups: number;
+    readonly syncs: number;
   };
-  readonly checkpoint: { readonly count: number; readonly bytes: number; readonly sequence: number };
-  readonly recovery: { readonly records: number; readonly milliseconds: number; readonly tornTail: boolean };
+  readonly checkpoint: {
+    readonly count: number;
+    readonly bytes: number;
+    readonly sequence: number;
+  };
+  readonly recovery: {
+    readonly records: number;
+    readonly milliseconds: number;
+    readonly tornTail: boolean;
+  };
 }
 
 /** An open store. Every rejection is a CairnError. */
@@ -102,11 +125,22 @@ export interface Store {
   /** @returns was it there. */
   delete(key: Key, options?: WriteOptions): Promise<boolean>;
   deleteSync(key: Key, options?: WriteOptions): boolean;
-  batchGet(keys: readonly Key[] | BigUint64Array, options?: CallOptions): Promise<(Buffer | undefined)[]>;
-  batchPut(keys: readonly Key[] | BigUint64Array, values: readonly Value[], options?: WriteOptions): Promise<void>;
+  batchGet(
+    keys: readonly Key[] | BigUint64Array,
+    options?: CallOptions,
+  ): Promise<(Buffer | undefined)[]>;
+  batchPut(
+    keys: readonly Key[] | BigUint64Array,
+    values: readonly Value[],
+    options?: WriteOptions,
+  ): Promise<void>;
   batch(operations: readonly BatchOperation[], options?: WriteOptions): Promise<void>;
-  batchGetInto(keys: BigUint64Array, rows: Uint8Array | Float32Array, rowBytes: number,
-    options?: CallOptions): Promise<GatherResult>;
+  batchGetInto(
+    keys: BigUint64Array,
+    rows: Uint8Array | Float32Array,
+    rowBytes: number,
+    options?: CallOptions,
+  ): Promise<GatherResult>;
   bulkLoad(source: LoadSource, options?: LoadOptions): Promise<LoadProgress>;
   entries(options?: IterateOptions): AsyncIterableIterator<[StoredKey, Buffer]>;
   keys(options?: IterateOptions): AsyncIterableIterator<StoredKey>;
@@ -129,6 +163,10 @@ export interface VerifyReport {
   readonly records: number;
   readonly bytes: number;
   /** At most 1000 are listed; `damagedCount` counts all. */
-  readonly damaged: readonly { readonly file: string; readonly offset: number; readonly reason: string }[];
+  readonly damaged: readonly {
+    readonly file: string;
+    readonly offset: number;
+    readonly reason: string;
+  }[];
   readonly damagedCount: number;
 }

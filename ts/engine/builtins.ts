@@ -14,7 +14,11 @@ import type { Factories } from './factories.js';
  */
 export function createRegistry(): Registry<Factories> {
   const registry = new Registry<Factories>();
-  registry.register('engine', 'KVEngineComposite', (parts, recovery) => new Engine(parts, recovery));
+  registry.register(
+    'engine',
+    'KVEngineComposite',
+    (parts, recovery) => new Engine(parts, recovery),
+  );
   registry.register('index', 'DRAM_PET_HASH', ({ hashKey }) => new HashIndex({ hashKey }));
   registry.register('value', 'SSD_VALUE_STORE', ({ config, fileSet, storeId, tuning, slots }) =>
     SsdValueStore.open(fileSet, {

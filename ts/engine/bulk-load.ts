@@ -90,7 +90,7 @@ async function placeRows(
   slicer: Slicer,
 ): Promise<void> {
   const { parts, writes } = loader;
-  for (let placed = 0; placed < handles.length; ) {
+  for (let placed = 0; placed < handles.length;) {
     const count = Math.min(ROWS_PER_CALL, handles.length - placed);
     const done = await writes.placer.withSpace(() =>
       parts.values.placeRows(

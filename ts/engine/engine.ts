@@ -44,13 +44,10 @@ export class Engine implements Store {
     this.#parts = parts;
     this.#recovery = recovery;
     this.#reads = new ReadPath(parts);
-    this.#writes = new WritePath(
-      parts,
-      {
-        checkpoint: () => this.#checkpointer.run(),
-        maybeCheckpoint: () => this.#checkpointer.maybe(),
-      },
-    );
+    this.#writes = new WritePath(parts, {
+      checkpoint: () => this.#checkpointer.run(),
+      maybeCheckpoint: () => this.#checkpointer.maybe(),
+    });
     this.#checkpointer = new Checkpointer(parts, this.#writes);
   }
 
@@ -341,11 +338,7 @@ export class Engine implements Store {
   }
 
   /** An asynchronous call always rejects and never throws. */
-  #call<T>(
-    operation: string,
-    options: CallOptions | undefined,
-    run: () => Promise<T>,
-  ): Promise<T> {
+  #call<T>(operation: string, options: CallOptions | undefined, run: () => Promise<T>): Promise<T> {
     try {
       this.#checkOpen();
       const signal = options?.signal;

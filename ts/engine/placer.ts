@@ -43,13 +43,10 @@ export class Placer {
   async place(key: Uint8Array, value: Uint8Array, through: boolean): Promise<number> {
     const { values } = this.#parts;
     if (value.length > values.capabilities.inlineBytesMax) {
-      return this.withSpace(() =>
-        values.placeLarge(key, key.length, value, this.#sequence()),
-      );
+      return this.withSpace(() => values.placeLarge(key, key.length, value, this.#sequence()));
     }
     for (;;) {
-      const place = (): number =>
-        values.place(key, key.length, value, this.#sequence(), through);
+      const place = (): number => values.place(key, key.length, value, this.#sequence(), through);
       const handle = through ? await this.withSpace(place) : place();
       if (handle !== 0) return handle;
       await values.whenRoom();

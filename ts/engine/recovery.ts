@@ -65,7 +65,11 @@ async function loadCheckpoint(parts: Omit<StoreParts, 'log'>, slicer: Slicer): P
   if (checkpointId === 0) return;
   const expected = { bytes: checkpointBytes, crc: checkpointCrc, startSequence };
   const records = new RecordStream(parts);
-  for await (const chunk of new CheckpointReader(fileSet, { storeId, id: checkpointId }, expected)) {
+  for await (const chunk of new CheckpointReader(
+    fileSet,
+    { storeId, id: checkpointId },
+    expected,
+  )) {
     if (chunk.kind === ChunkKind.indexEntries) index.importChunk(chunk.payload);
     else if (chunk.kind === ChunkKind.records) await records.add(chunk.payload, slicer);
     else throw damagedCheckpoint(`has a chunk of unknown kind ${chunk.kind}`);
@@ -171,7 +175,7 @@ class ReplayedLog {
 async function restoreSlots(parts: Omit<StoreParts, 'log'>, slicer: Slicer): Promise<void> {
   const { index, values } = parts;
   const handles = new Float64Array(index.capabilities.handlesPerStepMax);
-  for (let cursor = 0; cursor < INDEX_CURSOR_END; ) {
+  for (let cursor = 0; cursor < INDEX_CURSOR_END;) {
     const { count, next } = index.handlesFrom(cursor, handles);
     cursor = next;
     for (let from = 0; from < count; from += HANDLES_PER_STEP) {

@@ -19,7 +19,7 @@ export async function* walkRecords(
 ): AsyncGenerator<StoredRecord> {
   const { index, values } = parts;
   const handles = new Float64Array(index.capabilities.handlesPerStepMax);
-  for (let cursor = 0; cursor < INDEX_CURSOR_END; ) {
+  for (let cursor = 0; cursor < INDEX_CURSOR_END;) {
     const step = index.handlesFrom(cursor, handles);
     cursor = step.next;
     if (step.count === 0) continue;

@@ -124,7 +124,8 @@ export class WritePath {
         keys.encodeStored(key, key.length);
         const found = this.#tryDelete(level);
         if (found === true) return { acknowledged: this.#acknowledge(level).then(() => true) };
-        if (found === false) return { acknowledged: this.#acks.waitForAll(level).then(() => false) };
+        if (found === false)
+          return { acknowledged: this.#acks.waitForAll(level).then(() => false) };
         await this.#logRoom();
       }
     });
@@ -168,7 +169,7 @@ export class WritePath {
   appendRows(keys: BigUint64Array, handles: Float64Array): Promise<void> {
     return this.exclusive(async () => {
       const slicer = new Slicer(this.#parts);
-      for (let from = 0; from < keys.length; ) {
+      for (let from = 0; from < keys.length;) {
         this.#appender.checkWritable();
         const count = Math.min(ROWS_PER_STEP, keys.length - from);
         const done = this.#appender.putRows(keys, handles, from, count);

@@ -48,11 +48,7 @@ export async function prepareSegmentFile(
 }
 
 /** {@link prepareSegmentFile} for a caller that blocks the thread. */
-export function prepareSegmentFileSync(
-  files: FileSet,
-  name: string,
-  segmentBytes: number,
-): FileId {
+export function prepareSegmentFileSync(files: FileSet, name: string, segmentBytes: number): FileId {
   const { native } = files;
   const file = files.runSync('open', name, (token) => native.open(name, 2, token));
   try {

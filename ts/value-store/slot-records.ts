@@ -24,7 +24,10 @@ export class SlotRecords {
   }
 
   /** Of `get`: the value, undefined for another key, PENDING. @throws CairnError. */
-  valueNow(found: number | Buffer | undefined | null, handle: Handle): Buffer | undefined | Pending {
+  valueNow(
+    found: number | Buffer | undefined | null,
+    handle: Handle,
+  ): Buffer | undefined | Pending {
     if (typeof found === 'number') {
       if (found < 0) throw readError(found, handle);
       return this.#arenaValue(found);

@@ -214,7 +214,7 @@ export class SsdValueStore implements ValueStore {
         try {
           resolve(this.#records.valueOf(result, handle));
         } catch (error) {
-          reject(error as Error);
+          reject(error);
         }
       });
       const found = this.#native.get(handle, key, keyLength, token);
@@ -223,7 +223,7 @@ export class SsdValueStore implements ValueStore {
       try {
         resolve(this.#records.valueNow(found, handle) as Buffer | undefined);
       } catch (error) {
-        reject(error as Error);
+        reject(error);
       }
     });
   }
@@ -257,7 +257,7 @@ export class SsdValueStore implements ValueStore {
         try {
           resolve(this.#records.recordOf(result, handle));
         } catch (error) {
-          reject(error as Error);
+          reject(error);
         }
       });
       const found = this.#native.get(handle, NO_KEY, 0, token);
@@ -266,7 +266,7 @@ export class SsdValueStore implements ValueStore {
       try {
         resolve(this.#records.recordNow(found, handle));
       } catch (error) {
-        reject(error as Error);
+        reject(error);
       }
     });
   }
@@ -372,7 +372,7 @@ export class SsdValueStore implements ValueStore {
           if (finished) resolve();
           return finished;
         } catch (error) {
-          reject(error as Error);
+          reject(error);
           return true;
         }
       });

@@ -29,7 +29,8 @@ export async function openValuesFile(
         ? BLANK
         : addon().decodeValuesHeader(storeId, await fileSet.read(file, 0, PAGE_BYTES));
     if (check === DAMAGED) throw refused('CAIRN_CORRUPTION', 'it is not of this store, or damaged');
-    if (check === OTHER_VERSION) throw refused('CAIRN_INCOMPATIBLE', 'its format is of another version');
+    if (check === OTHER_VERSION)
+      throw refused('CAIRN_INCOMPATIBLE', 'its format is of another version');
     if (check === BLANK && !readOnly) {
       const page = new Uint8Array(fileSet.native.allocate(PAGE_BYTES));
       addon().encodeValuesHeader(storeId, page);

@@ -27,7 +27,7 @@ export function readWindowed(
     let failed = false;
     const fail = (error: unknown): void => {
       failed = true;
-      reject(error as Error);
+      reject(error);
     };
     const advance = (): void => {
       while (!failed && inFlight < IN_FLIGHT_MAX && next < handles.length) {

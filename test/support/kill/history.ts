@@ -34,7 +34,9 @@ export function versionOf(
   const [first] = values;
   const version = first?.readUInt32LE(4);
   for (const value of values) {
-    if (version === undefined ? value !== undefined : value?.equals(valueOf(group, version)) !== true) {
+    if (
+      version === undefined ? value !== undefined : value?.equals(valueOf(group, version)) !== true
+    ) {
       throw new Error(
         `group ${group}: ${version === undefined ? 'absent' : `version ${version}`} in one key, ` +
           'something else in another, or bytes that nobody wrote',

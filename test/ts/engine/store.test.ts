@@ -50,7 +50,25 @@ for (const { name, config } of COMBINATIONS) {
 
     it('keeps values of every size, before and after reopening', () =>
       withDirectory(async (path) => {
-        const sizes = [0, 1, 63, 64, 100, 1000, 1024, 4000, 4072, 4073, 4096, 16384, 16385, 70000, 1 << 20, 3 << 20, 20 << 20];
+        const sizes = [
+          0,
+          1,
+          63,
+          64,
+          100,
+          1000,
+          1024,
+          4000,
+          4072,
+          4073,
+          4096,
+          16384,
+          16385,
+          70000,
+          1 << 20,
+          3 << 20,
+          20 << 20,
+        ];
         let store = await open(path, config);
         await Promise.all(sizes.map((size, n) => store.put(keyOf(n), bytesOf(n, size))));
         for (let pass = 0; pass < 2; pass++) {
@@ -79,7 +97,10 @@ for (const { name, config } of COMBINATIONS) {
         assert.equal(await store.get(keyOf(2)), undefined);
         await store.batchPut([keyOf(5), keyOf(5), keyOf(6)], ['x', 'y', 'z']);
         const got = await store.batchGet([keyOf(6), keyOf(5), keyOf(404), keyOf(6)]);
-        assert.deepEqual(got.map((value) => value?.toString()), ['z', 'y', undefined, 'z']);
+        assert.deepEqual(
+          got.map((value) => value?.toString()),
+          ['z', 'y', undefined, 'z'],
+        );
       }));
 
     it('takes batches of large and many values', () =>
@@ -157,7 +178,10 @@ for (const { name, config } of COMBINATIONS) {
         assert.equal(done.entries, 5000);
         for (let pass = 0; pass < 2; pass++) {
           const values = await store.batchGet(entries.map(([key]) => key));
-          assert.deepEqual(values, entries.map(([, value]) => value));
+          assert.deepEqual(
+            values,
+            entries.map(([, value]) => value),
+          );
           assert.equal(store.size, 5000);
           await store.close();
           store = await open(path);
@@ -167,7 +191,8 @@ for (const { name, config } of COMBINATIONS) {
 
     it('verifies what it holds', () =>
       withStore(config, async (store) => {
-        for (let n = 0; n < 500; n++) await store.put(keyOf(n), bytesOf(n, 300), { durability: 'none' });
+        for (let n = 0; n < 500; n++)
+          await store.put(keyOf(n), bytesOf(n, 300), { durability: 'none' });
         const report = await store.verify();
         assert.equal(report.records, 500);
         assert.equal(report.damagedCount, 0);
@@ -193,7 +218,9 @@ for (const { name, config } of COMBINATIONS) {
           assert.throws(() => store.getSync(key as Key), { code: 'CAIRN_INVALID_KEY' });
         }
         for (const value of [null, undefined, 5, {}]) {
-          await assert.rejects(store.put(keyOf(1), value as never), { code: 'CAIRN_INVALID_VALUE' });
+          await assert.rejects(store.put(keyOf(1), value as never), {
+            code: 'CAIRN_INVALID_VALUE',
+          });
         }
         await assert.rejects(store.put(keyOf(1), 'v', { durability: 'maybe' as never }), {
           code: 'CAIRN_INVALID_ARGUMENT',
@@ -202,14 +229,19 @@ for (const { name, config } of COMBINATIONS) {
           code: 'CAIRN_INVALID_ARGUMENT',
         });
         await assert.rejects(
-          store.batch([{ type: 'put', key: keyOf(1), value: 'v' }, { type: 'put', key: keyOf(2), value: undefined as never }]),
+          store.batch([
+            { type: 'put', key: keyOf(1), value: 'v' },
+            { type: 'put', key: keyOf(2), value: undefined as never },
+          ]),
           { code: 'CAIRN_INVALID_VALUE' },
         );
         await assert.rejects(store.batchPut([keyOf(1)], []), { code: 'CAIRN_INVALID_ARGUMENT' });
         await assert.rejects(store.get(keyOf(1), { signal: AbortSignal.abort() }), {
           code: 'CAIRN_ABORTED',
         });
-        await assert.rejects(store.put(keyOf(1), Buffer.alloc(65 << 20)), { code: 'CAIRN_TOO_LARGE' });
+        await assert.rejects(store.put(keyOf(1), Buffer.alloc(65 << 20)), {
+          code: 'CAIRN_TOO_LARGE',
+        });
         assert.equal(store.size, 0);
       }));
   });
@@ -238,7 +270,9 @@ function operation(): fc.Arbitrary<Step> {
     },
     {
       weight: 1,
-      arbitrary: fc.record({ type: fc.constantFrom('checkpoint', 'reopen', 'flush') }) as fc.Arbitrary<Step>,
+      arbitrary: fc.record({
+        type: fc.constantFrom('checkpoint', 'reopen', 'flush'),
+      }),
     },
   );
 }
