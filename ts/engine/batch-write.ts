@@ -88,6 +88,11 @@ export class OpenBatch {
     this.#wantSync = wantSync;
   }
 
+  /** Some of it is in the log, where only its rest may follow. */
+  get begun(): boolean {
+    return this.#next > 0 || this.#partBytes > 0;
+  }
+
   /** Appends what the log has room for; true when all of it is in the log and in the index. */
   advance(): boolean {
     const operations = this.#operations;

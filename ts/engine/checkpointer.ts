@@ -63,8 +63,8 @@ export class Checkpointer {
   maybe(): void {
     if (this.#running !== undefined || this.#writers.failure !== undefined) return;
     if (this.#parts.log.liveBytes < this.#threshold()) return;
-    // The failure of a background checkpoint is the next write's business, if it lasts.
-    this.run().catch(() => undefined);
+    // Its failure is the business of those who wait for the room that it would have made.
+    this.run().catch((error: unknown) => this.#parts.log.starve(error));
   }
 
   /** One that begins after the call; joins none that runs already. */

@@ -298,6 +298,10 @@ export class WritePath {
         this.#appender.checkWritable();
         await this.#parts.log.whenRoom();
       }
+    } catch (error) {
+      // Whatever came next in the log would become its end.
+      if (batch.begun && isCairnError(error)) this.fail(error);
+      throw error;
     } finally {
       this.#openBatch = undefined;
     }

@@ -391,15 +391,15 @@ export class Log {
   private makeSegments(): void {
     this.segments.fill(
       () => !this.closed && this.failure === undefined && this.freeSegments < FREE_SEGMENTS,
-      (error) => this.onShortage(error),
+      (error) => this.starve(error),
     );
   }
 
-  /** Waiters learn of it when nothing else will make room; the next append tries again. */
-  private onShortage(error: unknown): void {
+  /** What should have made room failed. Waiters learn of it when nothing else will make any. */
+  starve(error: unknown): void {
     const shortage = isCairnError(error)
       ? error
-      : new CairnError('CAIRN_IO', 'preparing a log segment failed', { cause: error });
+      : new CairnError('CAIRN_IO', 'making room in the log failed', { cause: error });
     if (this.freeSegments > 0 || this.isBusy()) return;
     const waiters = this.roomWaiters;
     this.roomWaiters = [];
