@@ -75,3 +75,8 @@ export class CairnError extends Error {
 export function isCairnError(error: unknown, code?: ErrorCode): error is CairnError {
   return error instanceof CairnError && (code === undefined || error.code === code);
 }
+
+/** What was thrown, as an Error: a promise is rejected with nothing else. */
+export function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}

@@ -2,7 +2,7 @@ import { addon } from '../bindings/addon.js';
 import type { FileId, FileSet } from '../bindings/file-set.js';
 import type { NativeSlotFile } from '../bindings/slot-file.js';
 import { errnoError } from '../bindings/status.js';
-import type { CairnError } from '../common/errors.js';
+import { asError, type CairnError } from '../common/errors.js';
 import { GroupedSync } from './grouped-sync.js';
 import { gatherFromDevice } from './device-gather.js';
 import { closedError, EBADMSG, ENOSPC, misplacedError, placeError } from './slot-errors.js';
@@ -214,7 +214,7 @@ export class SsdValueStore implements ValueStore {
         try {
           resolve(this.#records.valueOf(result, handle));
         } catch (error) {
-          reject(error);
+          reject(asError(error));
         }
       });
       const found = this.#native.get(handle, key, keyLength, token);
@@ -223,7 +223,7 @@ export class SsdValueStore implements ValueStore {
       try {
         resolve(this.#records.valueNow(found, handle) as Buffer | undefined);
       } catch (error) {
-        reject(error);
+        reject(asError(error));
       }
     });
   }
@@ -257,7 +257,7 @@ export class SsdValueStore implements ValueStore {
         try {
           resolve(this.#records.recordOf(result, handle));
         } catch (error) {
-          reject(error);
+          reject(asError(error));
         }
       });
       const found = this.#native.get(handle, NO_KEY, 0, token);
@@ -266,7 +266,7 @@ export class SsdValueStore implements ValueStore {
       try {
         resolve(this.#records.recordNow(found, handle));
       } catch (error) {
-        reject(error);
+        reject(asError(error));
       }
     });
   }
@@ -372,7 +372,7 @@ export class SsdValueStore implements ValueStore {
           if (finished) resolve();
           return finished;
         } catch (error) {
-          reject(error);
+          reject(asError(error));
           return true;
         }
       });

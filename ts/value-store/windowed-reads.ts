@@ -1,3 +1,4 @@
+import { asError } from '../common/errors.js';
 import { PENDING, type ValueStore } from './value-store.js';
 
 /** Reads that one batch keeps on their way: enough to fill a device, few enough to bound memory. */
@@ -27,7 +28,7 @@ export function readWindowed(
     let failed = false;
     const fail = (error: unknown): void => {
       failed = true;
-      reject(error);
+      reject(asError(error));
     };
     const advance = (): void => {
       while (!failed && inFlight < IN_FLIGHT_MAX && next < handles.length) {
