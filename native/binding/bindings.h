@@ -39,9 +39,15 @@ std::unique_ptr<FileSet> OpenSimDisk(const Napi::Value& disk);
 /// The file set behind a NativeIo. Null, with a coded error pending, when the value is something
 /// else or was disposed.
 ///
-/// Lifetime: the FileSet object lives as long as the NativeIo object: hold a JS reference to it as
-/// long as the pointer is kept. After dispose() it answers nothing, but may still be called.
+/// Lifetime: the FileSet object lives as long as the NativeIo object: see HoldNativeIo. After
+/// dispose() it answers nothing, but may still be called. Destructors must not call it: in one
+/// collection either may go first.
 FileSet* UnwrapFileSet(Napi::Value value);
+
+/// Keeps `io` alive as long as `holder`, as a property of it. A reference from native code would be
+/// a root: the NativeIo leads to JavaScript that leads to the holder, and a store that is forgotten
+/// without close could never be collected.
+void HoldNativeIo(Napi::Object holder, Napi::Value io);
 
 /// The table behind a NativeHashTable. Null when the value is something else, or closed.
 ///

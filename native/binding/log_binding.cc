@@ -29,7 +29,6 @@ constexpr std::array<const char*, static_cast<size_t>(LogSlot::kCount)> kStateNa
 /// What the functions of one writer share: the last of them to be collected ends it.
 struct LogWriterHandle {
   std::shared_ptr<LogWriter> writer;
-  Napi::ObjectReference io;  // the file set lives as long as the NativeIo
 };
 using SharedHandle = std::shared_ptr<LogWriterHandle>;
 
@@ -210,9 +209,9 @@ napi_value ConstructWriter(napi_env raw_env, napi_callback_info raw_info) {
   FileSet* files = UnwrapFileSet(io);
   if (files == nullptr) return nullptr;
   auto handle = std::make_shared<LogWriterHandle>();
-  handle->io = Napi::Persistent(io.As<Napi::Object>());
   handle->writer = LogWriter::Create(*files, SinkOf(files), config);
   Napi::Object self = info.This().As<Napi::Object>();
+  HoldNativeIo(self, io);
   const std::pair<const char*, napi_callback> methods[] = {
       {"append", &Append},
       {"appendRows", &Method<&AppendRows>},

@@ -18,7 +18,11 @@ constexpr size_t kPairsMax = 4096;
 /// Simulated sets are made by the hundred thousand, one for each crash state.
 constexpr size_t kPairsMaxSimulated = 64;
 /// Slices of one wake-up. What is left makes the eventfd readable again.
-constexpr int kSlicesMax = 16;
+constexpr int kSlicesMax = 64;
+/// Pairs handed over in one call of a wake-up: few, so that what awaits the first results starts
+/// its next reads before the last are looked at: with all of a wake-up in one call the device runs
+/// dry meanwhile (72 k/s against 77 k/s at 32).
+constexpr size_t kPairsPerCall = 8;
 
 constexpr char kOnDrainProperty[] = "drainCallback";
 
@@ -158,11 +162,11 @@ void NativeIo::RunReady() {
   running_ = false;
 }
 
-size_t NativeIo::FillResults() {
+size_t NativeIo::FillResults(size_t pairs_max) {
   if (sink_.pending() == 0) return 0;
   Napi::Float64Array results = results_.Value();
   // Detached by someone who transferred it: nothing fits, nothing is written.
-  return sink_.Take({results.Data(), results.ElementLength()});
+  return sink_.Take({results.Data(), std::min(results.ElementLength(), 2 * pairs_max)});
 }
 
 void NativeIo::OnReady() {
@@ -172,7 +176,7 @@ void NativeIo::OnReady() {
   RunReady();
   const napi_value on_drain = has_on_drain_ ? OnDrainCallback() : nullptr;
   for (int slice = 0; slice < kSlicesMax && on_drain != nullptr; ++slice) {
-    const size_t count = FillResults();
+    const size_t count = FillResults(kPairsPerCall);
     if (count == 0) break;
     CallJavaScript(on_drain, count);
     if (state_ == State::kDisposed) return;
@@ -187,7 +191,7 @@ void NativeIo::OnReady() {
 Napi::Value NativeIo::Drain(const Napi::CallbackInfo& info) {
   if (state_ == State::kDisposed) return Napi::Number::New(info.Env(), 0);
   if (sink_.pending() == 0) RunReady();
-  const size_t count = FillResults();
+  const size_t count = FillResults(kPairsMax);
   if (loop_ != nullptr) {
     if (sink_.pending() > 0) Wake();
     UpdateAlive();
@@ -200,7 +204,7 @@ Napi::Value NativeIo::Wait(const Napi::CallbackInfo& info) {
   running_ = true;
   if (sink_.pending() == 0) files_->io().Wait();
   running_ = false;
-  const size_t count = FillResults();
+  const size_t count = FillResults(kPairsMax);
   if (loop_ != nullptr) {
     if (sink_.pending() > 0) Wake();
     UpdateAlive();

@@ -80,7 +80,7 @@ class NativeIo final : public Napi::ObjectWrap<NativeIo> {
               IoBuffers::Block** block) const;
 
   void RunReady();
-  size_t FillResults();
+  size_t FillResults(size_t pairs_max);
   void OnReady();
   void OnPosted();
   void UpdateAlive();

@@ -94,7 +94,6 @@ class NativeSlotFile final : public Napi::ObjectWrap<NativeSlotFile> {
 
   void Publish();
 
-  Napi::ObjectReference io_;  // the file set lives as long as its NativeIo
   SlotPlace place_;
   std::unique_ptr<Allocator> allocator_;
   std::unique_ptr<PageCache> cache_;
@@ -113,7 +112,7 @@ NativeSlotFile::NativeSlotFile(const Napi::CallbackInfo& info)
   const Napi::Env env = info.Env();
   place_.files = UnwrapFileSet(info[0]);
   if (place_.files == nullptr) return;
-  io_ = Napi::Persistent(info[0].As<Napi::Object>());
+  HoldNativeIo(info.This().As<Napi::Object>(), info[0]);
   const Napi::Object options = info[1].As<Napi::Object>();
   const auto number = [&](const char* name) {
     return options.Get(name).As<Napi::Number>().Int64Value();
