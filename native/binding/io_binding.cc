@@ -339,4 +339,8 @@ void NativeIo::Register(Napi::Env env, Napi::Object exports) {
 
 void RegisterIo(Napi::Env env, Napi::Object exports) { NativeIo::Register(env, exports); }
 
+void HoldNativeIo(Napi::Object holder, Napi::Value io) {
+  holder.DefineProperty(Napi::PropertyDescriptor::Value("io", io, napi_default));
+}
+
 }  // namespace cairn

@@ -389,7 +389,6 @@ Napi::Value NativeSlotFile::Close(const Napi::CallbackInfo& info) {
   reader_.reset();
   writer_.reset();
   cache_.reset();
-  io_.Reset();
   return env.Undefined();
 }
 
