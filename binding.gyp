@@ -8,7 +8,12 @@
         '<!(node -p "require(\'node-addon-api\').include_dir")',
         '<!(node scripts/node-include.mjs)',
       ],
-      'defines': ['NAPI_VERSION=9', 'NAPI_DISABLE_CPP_EXCEPTIONS'],
+      # A worker that is being terminated throws nothing any more: node would end the process over it.
+      'defines': [
+        'NAPI_VERSION=9',
+        'NAPI_DISABLE_CPP_EXCEPTIONS',
+        'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS',
+      ],
       'cflags!': ['-fno-omit-frame-pointer', '-g'],
       'cflags_cc!': ['-std=gnu++17', '-std=gnu++14', '-std=gnu++1y', '-frtti', '-fexceptions'],
       'cflags_cc': [
