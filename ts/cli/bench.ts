@@ -44,7 +44,7 @@ async function loadBench(): Promise<BenchModule> {
       absent ? 'the benchmark is not installed' : 'the benchmark does not load',
       {
         cause,
-        hint: 'Use a published package, or run `npm run bench` in the repository.',
+        hint: 'It needs fio, lmdb and classic-level beside it: run `npm run bench` in a checkout.',
       },
     );
   }
