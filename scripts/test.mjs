@@ -1,21 +1,18 @@
 // `npm test`: set-up, native unit tests, mocha; the last line sums both. Arguments go to mocha:
-// `npm test -- --grep torn`. --only=crash or --only=kill runs the long form of those tests alone.
+// `npm test -- --grep torn`. CAIRN_TEST_LONG=1 tries more damage and more faults.
 import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { countResults, inRoot, root, run } from './support.mjs';
 
-const own = process.argv.slice(2).filter((arg) => arg.startsWith('--only='));
-const forMocha = process.argv.slice(2).filter((arg) => !arg.startsWith('--only='));
-const only = own[0]?.slice('--only='.length);
+const forMocha = process.argv.slice(2);
 
 /** Runs a program with its output shown and kept. */
-function follow(program, args, env = {}) {
+function follow(program, args) {
   return new Promise((resolve) => {
     const child = spawn(program, args, {
       cwd: root,
       stdio: ['ignore', 'pipe', 'inherit'],
-      env: { ...process.env, ...env },
     });
     let output = '';
     child.stdout.setEncoding('utf8').on('data', (text) => {
@@ -39,15 +36,12 @@ if (!run(process.execPath, [inRoot('scripts', 'setup.mjs')])) {
 }
 
 const results = [];
-if (only === undefined)
-  results.push(await follow(process.execPath, [inRoot('scripts', 'test-native.mjs')]));
-const files = testFiles(only === undefined ? 'test/ts' : `test/ts/${only}`);
+results.push(await follow(process.execPath, [inRoot('scripts', 'test-native.mjs')]));
+const files = testFiles('test/ts');
 const mocha = inRoot('node_modules', 'mocha', 'bin', 'mocha.js');
 if (files.length > 0) {
-  const long = only === undefined ? {} : { CAIRN_TEST_LONG: '1' };
-  results.push(
-    await follow(process.execPath, [mocha, '--reporter', 'spec', ...forMocha, ...files], long),
-  );
+  const args = [mocha, '--reporter', 'spec', ...forMocha, ...files];
+  results.push(await follow(process.execPath, args));
 }
 
 let passed = 0;
