@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { open, type Store } from '../../../ts/index.js';
+import { expected, FIXTURES, SECOND, type Fixture } from '../../fixtures/format-v1/contents.js';
+import { unpackStore } from '../../support/fixture-archive.js';
+import { withDirectory } from '../../support/stores.js';
+
+const FOLDER = fileURLToPath(new URL('../../fixtures/format-v1/', import.meta.url));
+
+async function check(store: Store, { keyOf }: Fixture): Promise<void> {
+  let entries = 0;
+  for (let n = 0; n < SECOND; n++) {
+    const value = expected(n);
+    assert.deepEqual(await store.get(keyOf(n)), value, `key ${n}`);
+    assert.deepEqual(store.getSync(keyOf(n)), value, `key ${n}`);
+    if (value !== undefined) entries++;
+  }
+  assert.equal(store.size, entries);
+  const { records, damagedCount } = await store.verify();
+  assert.deepEqual([records, damagedCount], [entries, 0]);
+}
+
+// Every released format is opened for ever; docs/FORMAT.md "Versions".
+describe('stores of format 1', () => {
+  for (const fixture of FIXTURES) {
+    for (const io of ['IOURING', 'POSIX'] as const) {
+      it(`opens ${fixture.name} on ${io}, reads all of it and goes on writing`, () =>
+        withDirectory(async (directory) => {
+          const path = join(directory, 'store');
+          await unpackStore(join(FOLDER, `${fixture.name}.gz`), path);
+          // Nothing but the path: the rest is as the store was made.
+          let store = await open({ path, io: { type: io } });
+          assert.equal(store.stats().recovery.records > 0, !fixture.closed);
+          await check(store, fixture);
+          await store.put(fixture.keyOf(0), 'new');
+          await store.checkpoint();
+          await store.delete(fixture.keyOf(0));
+          await store.close();
+          store = await open({ path, io: { type: io } });
+          await check(store, fixture);
+          await store.close();
+        }));
+    }
+
+    it(`reads ${fixture.name} without writing`, () =>
+      withDirectory(async (directory) => {
+        const path = join(directory, 'store');
+        await unpackStore(join(FOLDER, `${fixture.name}.gz`), path);
+        const store = await open({ path, read_only: true });
+        await check(store, fixture);
+        await assert.rejects(store.put(fixture.keyOf(0), 'new'), { code: 'CAIRN_READ_ONLY' });
+        await store.close();
+      }));
+  }
+});
