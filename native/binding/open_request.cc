@@ -136,6 +136,7 @@ void OpenRequest::OnEnvironmentEnd(napi_async_cleanup_hook_handle, void* data) {
   if (self->environment_ended_) return;
   self->environment_ended_ = true;
   self->cancel_ = true;
+  napi_async_destroy(self->env_, self->context_);  // nobody is answered any more
   while (self->pool_->outstanding() > 0) {
     self->pool_->ClearWake();
     if (self->pool_->RunFinished() == 0) self->pool_->AwaitWake();
