@@ -152,7 +152,7 @@ export class Checkpointer {
   async #exportIndex(writer: CheckpointWriter): Promise<void> {
     const { index } = this.#parts;
     const chunk = new Uint8Array(Math.max(CHUNK_BYTES, index.capabilities.chunkBytesMax));
-    for (let cursor = 0; cursor < INDEX_CURSOR_END; ) {
+    for (let cursor = 0; cursor < INDEX_CURSOR_END;) {
       const { bytes, next } = index.exportChunk(cursor, chunk);
       cursor = next;
       if (bytes > 0) await writer.add(ChunkKind.indexEntries, chunk.subarray(0, bytes), 0);
@@ -163,12 +163,12 @@ export class Checkpointer {
     const { index, values } = this.#parts;
     const handles = new Float64Array(index.capabilities.handlesPerStepMax);
     let chunk = new Uint8Array(CHUNK_BYTES);
-    for (let cursor = 0; cursor < INDEX_CURSOR_END; ) {
+    for (let cursor = 0; cursor < INDEX_CURSOR_END;) {
       const { count, next } = index.handlesFrom(cursor, handles);
       cursor = next;
       const unpin = values.pin();
       try {
-        for (let from = 0; from < count; ) {
+        for (let from = 0; from < count;) {
           const part = values.exportRecords!(handles, from, count, chunk);
           if (part.bytes === 0) chunk = new Uint8Array(part.needs);
           else await this.#addRecords(writer, chunk.subarray(0, part.bytes), part.next - from);
