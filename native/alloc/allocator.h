@@ -21,11 +21,11 @@ constexpr uint64_t HandleOffset(Handle handle) { return (handle >> 8) * kHandleU
 constexpr uint8_t HandleClass(Handle handle) { return static_cast<uint8_t>(handle); }
 
 /// One size class: slots of slot_bytes packed into cells of cell_bytes. A cell is what is written
-/// whole and freed whole: a 4 KiB page of small slots, or one slot of several pages. In memory a
-/// cell is one slot.
+/// whole and freed whole: a few pages with several slots, which may lie across them, or one slot of
+/// several pages. In memory a cell is one slot.
 struct SizeClass {
   uint32_t slot_bytes;      // multiple of 64
-  uint32_t cell_bytes;      // multiple of the medium's page; slots_per_cell * slot_bytes fit in it
+  uint32_t cell_bytes;      // multiple of the medium's page, a power of two if it holds several slots
   uint32_t slots_per_cell;  // 1..64
 };
 

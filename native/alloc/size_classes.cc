@@ -13,20 +13,69 @@ constexpr uint64_t kRecordOverheadBytes = 24 + 8;  // record header and a u64 ke
 constexpr uint64_t kPayloadBytesMax = 1 << 30;
 constexpr size_t kExplicitClassesMax = 128;
 
-SizeClass PackedClass(uint64_t slots) {
+constexpr uint32_t kSlotsPerCellMax = 64;
+constexpr uint64_t kCellBytesMax = 16 * kPageBytes;
+
+SizeClass WholeClass(uint64_t slot_bytes) {
+  return {static_cast<uint32_t>(slot_bytes), static_cast<uint32_t>(slot_bytes), 1};
+}
+
+/// As many slots as the cell holds of slot_bytes, each as large as they can be then.
+SizeClass CellClass(uint64_t slot_bytes, uint64_t cell_bytes) {
+  const uint64_t slots = std::min<uint64_t>(cell_bytes / slot_bytes, kSlotsPerCellMax);
+  return {static_cast<uint32_t>(AlignDown(cell_bytes / slots, kHandleUnitBytes)),
+          static_cast<uint32_t>(cell_bytes), static_cast<uint32_t>(slots)};
+}
+
+/// Space that a record takes, in units that can be compared: cell_bytes / slots_per_cell.
+double SpacePerSlot(const SizeClass& shape) {
+  return static_cast<double>(shape.cell_bytes) / shape.slots_per_cell;
+}
+
+/// The smallest cell that wastes at most 4 %, else the one that wastes least. 1088 B -> 15 in 16
+/// KiB; 3072 B -> 21 in 64 KiB (5 in 16 KiB would waste 6 %).
+SizeClass DiskClass(uint64_t record_bytes) {
+  const uint64_t slot_bytes = AlignUp(record_bytes, kHandleUnitBytes);
+  const double wanted = static_cast<double>(slot_bytes) * 1.04;
+  SizeClass best = WholeClass(AlignUp(record_bytes, kPageBytes));
+  if (SpacePerSlot(best) <= wanted) return best;
+  for (uint64_t cell_bytes = kPageBytes; cell_bytes <= kCellBytesMax; cell_bytes *= 2) {
+    if (cell_bytes < slot_bytes) continue;
+    const SizeClass shape = CellClass(slot_bytes, cell_bytes);
+    if (SpacePerSlot(shape) < SpacePerSlot(best)) best = shape;
+    if (SpacePerSlot(best) <= wanted) break;
+  }
+  return best;
+}
+
+/// Classes of ClassTable::kPages, which stays as it is.
+SizeClass PagePackedClass(uint64_t slots) {
   const uint64_t slot_bytes = AlignDown(kPageBytes / slots, kHandleUnitBytes);
   // Rounding down may leave room for one more: 192 B slots are asked for as 20 and fit 21 times.
   return {static_cast<uint32_t>(slot_bytes), kPageBytes,
           static_cast<uint32_t>(kPageBytes / slot_bytes)};
 }
 
-SizeClass WholeClass(uint64_t slot_bytes) {
-  return {static_cast<uint32_t>(slot_bytes), static_cast<uint32_t>(slot_bytes), 1};
+SizeClass PageClass(uint64_t record_bytes) {
+  if (record_bytes > kPageBytes) return WholeClass(AlignUp(record_bytes, kPageBytes));
+  return PagePackedClass(kPageBytes / AlignUp(record_bytes, kHandleUnitBytes));
 }
 
-SizeClass DiskClass(uint64_t record_bytes) {
-  if (record_bytes > kPageBytes) return WholeClass(AlignUp(record_bytes, kPageBytes));
-  return PackedClass(kPageBytes / AlignUp(record_bytes, kHandleUnitBytes));
+std::vector<SizeClass> PageClasses() {
+  constexpr std::array<uint32_t, 15> kSlotsPerPage = {64, 42, 32, 25, 20, 16, 12, 10,
+                                                      8,  6,  5,  4,  3,  2,  1};
+  std::vector<SizeClass> classes;
+  for (const uint32_t slots : kSlotsPerPage) {
+    const SizeClass next = PagePackedClass(slots);
+    if (classes.empty() || next.slot_bytes > classes.back().slot_bytes) classes.push_back(next);
+  }
+  for (uint64_t pages = 2; classes.back().slot_bytes < kLargestSlotBytes;) {
+    classes.push_back(WholeClass(std::min(pages * kPageBytes, kLargestSlotBytes)));
+    uint64_t doubling = 1;
+    while (doubling * 2 <= pages) doubling *= 2;
+    pages += std::max<uint64_t>(doubling / 4, 1);
+  }
+  return classes;
 }
 
 SizeClass MemoryClass(uint64_t record_bytes) {
@@ -66,25 +115,33 @@ std::vector<SizeClass> Extended(const std::vector<uint64_t>& sizes, MakeClass ma
 }  // namespace
 
 std::vector<SizeClass> DefaultDiskClasses() {
-  constexpr std::array<uint32_t, 15> kSlotsPerPage = {64, 42, 32, 25, 20, 16, 12, 10,
-                                                      8,  6,  5,  4,  3,  2,  1};
   std::vector<SizeClass> classes;
-  for (const uint32_t slots : kSlotsPerPage) {
-    const SizeClass next = PackedClass(slots);
+  uint64_t bytes = kHandleUnitBytes;
+  while (bytes < kLargestSlotBytes) {
+    const SizeClass next = DiskClass(bytes);
     if (classes.empty() || next.slot_bytes > classes.back().slot_bytes) classes.push_back(next);
+    // Sixteen steps per doubling up to 8 KiB, then pages, then eight per doubling.
+    uint64_t doubling = kHandleUnitBytes;
+    while (doubling * 2 <= bytes) doubling *= 2;
+    if (bytes < 2 * kPageBytes)
+      bytes += std::max(doubling / 16, kHandleUnitBytes);
+    else if (bytes < kCellBytesMax)
+      bytes += kPageBytes / 8;
+    else
+      bytes += doubling / 8;
   }
-  for (uint64_t pages = 2; classes.back().slot_bytes < kLargestSlotBytes;) {
-    classes.push_back(WholeClass(std::min(pages * kPageBytes, kLargestSlotBytes)));
-    uint64_t doubling = 1;
-    while (doubling * 2 <= pages) doubling *= 2;
-    pages += std::max<uint64_t>(doubling / 4, 1);
-  }
+  classes.push_back(WholeClass(kLargestSlotBytes));
   CAIRN_ASSERT(classes.size() <= kSizeClassesMax);
   return classes;
 }
 
 std::vector<SizeClass> DiskClassesFor(std::vector<uint32_t> payload_classes) {
   return Extended(RecordSizes(std::move(payload_classes)), DiskClass, DefaultDiskClasses());
+}
+
+std::vector<SizeClass> DiskClassesOf(ClassTable table, std::vector<uint32_t> payload_classes) {
+  if (table == ClassTable::kCells) return DiskClassesFor(std::move(payload_classes));
+  return Extended(RecordSizes(std::move(payload_classes)), PageClass, PageClasses());
 }
 
 std::vector<SizeClass> MemoryClasses() {

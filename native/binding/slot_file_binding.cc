@@ -57,6 +57,9 @@ bool StoreIdArg(const Napi::Value& value, uint64_t halves[2]) {
   return true;
 }
 
+/// A record of up to this many bytes is copied: memory with a finalizer costs more.
+constexpr size_t kCopiedBytesMax = 8192;
+
 class NativeSlotFile final : public Napi::ObjectWrap<NativeSlotFile> {
  public:
   static void Register(Napi::Env env, Napi::Object exports);
@@ -105,7 +108,7 @@ class NativeSlotFile final : public Napi::ObjectWrap<NativeSlotFile> {
   Napi::Reference<Napi::ArrayBuffer> arena_ref_;
 };
 
-/// new NativeSlotFile(io, {file, sizeClasses, capacityBytes, cacheBytes, runBytes, dirtyBytesMax,
+/// new NativeSlotFile(io, {file, classTable, sizeClasses, capacityBytes, cacheBytes, runBytes, dirtyBytesMax,
 /// reserveBytesMax, token, storeId})
 NativeSlotFile::NativeSlotFile(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<NativeSlotFile>(info) {
@@ -126,14 +129,12 @@ NativeSlotFile::NativeSlotFile(const Napi::CallbackInfo& info)
   place_.store_id_low = store_id[0];
   place_.store_id_high = store_id[1];
 
-  std::vector<SizeClass> classes = DefaultDiskClasses();
+  std::vector<uint32_t> payloads;
   if (options.Get("sizeClasses").IsArray()) {
     const Napi::Array list = options.Get("sizeClasses").As<Napi::Array>();
-    std::vector<uint32_t> payloads;
     for (uint32_t i = 0; i < list.Length(); ++i) {
       payloads.push_back(list.Get(i).As<Napi::Number>().Uint32Value());
     }
-    classes = DiskClassesFor(std::move(payloads));
   }
   SlotWriter::Options writer;
   writer.capacity_bytes = static_cast<uint64_t>(number("capacityBytes"));
@@ -142,7 +143,8 @@ NativeSlotFile::NativeSlotFile(const Napi::CallbackInfo& info)
   writer.reserve_bytes_max = static_cast<uint64_t>(number("reserveBytesMax"));
   writer.post_token = number("token");
   allocator_ = std::make_unique<SlabAllocator>(SlabAllocator::Options{
-      .classes = std::move(classes), .capacity_bytes = writer.capacity_bytes});
+      .classes = DiskClassesOf(static_cast<ClassTable>(number("classTable")), std::move(payloads)),
+      .capacity_bytes = writer.capacity_bytes});
 
   Result<std::span<std::byte>> arena =
       place_.files->io().ReserveArena(static_cast<size_t>(number("cacheBytes")));
@@ -258,8 +260,12 @@ Napi::Value NativeSlotFile::Take(const Napi::CallbackInfo& info) {
   if (reader_ == nullptr) return env.Undefined();
   size_t begin = 0;
   size_t record_bytes = 0;
-  auto* const buffer = new AlignedBuffer(
-      reader_->Take(info[0].As<Napi::Number>().Int64Value(), &begin, &record_bytes));
+  AlignedBuffer taken =
+      reader_->Take(info[0].As<Napi::Number>().Int64Value(), &begin, &record_bytes);
+  if (record_bytes <= kCopiedBytesMax) {
+    return Napi::Buffer<std::byte>::Copy(env, taken.data() + begin, record_bytes);
+  }
+  auto* const buffer = new AlignedBuffer(std::move(taken));
   // No copy of what may be 64 MiB; hosts that refuse external memory get one.
   return Napi::Buffer<std::byte>::NewOrCopy(
       env, buffer->data() + begin, record_bytes,
@@ -423,6 +429,7 @@ void NativeSlotFile::Register(Napi::Env env, Napi::Object exports) {
   constructor.Set("stateSlots", names);
   constructor.Set("takeBase", static_cast<double>(SlotReader::kTakeBase));
   constructor.Set("recordHeaderBytes", static_cast<double>(kRecordHeaderBytes));
+  constructor.Set("newestClassTable", static_cast<double>(kNewestClassTable));
   constructor.Set("valueBytesMax", 64.0 * 1024 * 1024);
   exports.Set("NativeSlotFile", constructor);
 }

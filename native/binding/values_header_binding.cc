@@ -24,7 +24,7 @@ bool HeaderArguments(const Napi::CallbackInfo& info, uint64_t store_id[2],
   return true;
 }
 
-/// encodeValuesHeader(storeId, page)
+/// encodeValuesHeader(storeId, page, classTable)
 Napi::Value Encode(const Napi::CallbackInfo& info) {
   uint64_t store_id[2];
   std::span<std::byte> page;
@@ -32,11 +32,11 @@ Napi::Value Encode(const Napi::CallbackInfo& info) {
     ThrowCoded(info.Env(), "CAIRN_INVALID_ARGUMENT", "encodeValuesHeader: a store id and a page");
     return info.Env().Undefined();
   }
-  EncodeValuesHeader(store_id[0], store_id[1], page);
+  EncodeValuesHeader(store_id[0], store_id[1], info[2].As<Napi::Number>().Uint32Value(), page);
   return info.Env().Undefined();
 }
 
-/// decodeValuesHeader(storeId, page): a ValuesCheck.
+/// decodeValuesHeader(storeId, page): the number of its class table, or minus a ValuesCheck.
 Napi::Value Decode(const Napi::CallbackInfo& info) {
   uint64_t store_id[2];
   std::span<std::byte> page;
@@ -44,8 +44,10 @@ Napi::Value Decode(const Napi::CallbackInfo& info) {
     ThrowCoded(info.Env(), "CAIRN_INVALID_ARGUMENT", "decodeValuesHeader: a store id and a page");
     return info.Env().Undefined();
   }
-  const ValuesCheck check = DecodeValuesHeader(store_id[0], store_id[1], page);
-  return Napi::Number::New(info.Env(), static_cast<double>(check));
+  uint32_t class_table = 0;
+  const ValuesCheck check = DecodeValuesHeader(store_id[0], store_id[1], page, &class_table);
+  const bool valid = check == ValuesCheck::kValid;
+  return Napi::Number::New(info.Env(), valid ? class_table : -static_cast<double>(check));
 }
 
 }  // namespace

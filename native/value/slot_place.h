@@ -15,6 +15,18 @@ struct SlotPlace {
   uint64_t store_id_high = 0;
 };
 
+/// The pages that a slot touches.
+struct PageSpan {
+  uint64_t first = 0;
+  uint64_t count = 0;
+};
+
+inline PageSpan PagesOf(const SizeClass& size_class, Handle handle) {
+  const uint64_t first = HandleOffset(handle) / kPageBytes;
+  const uint64_t last = (HandleOffset(handle) + size_class.slot_bytes - 1) / kPageBytes;
+  return {first, last - first + 1};
+}
+
 /// The cell that a slot lies in.
 inline uint64_t CellOffset(const SizeClass& size_class, Handle handle) {
   const uint64_t offset = HandleOffset(handle);

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <string>
-#include <vector>
 
 #include "base/assert.h"
 #include "cache/slot_record.h"
@@ -27,7 +27,7 @@ struct SlotReader::PageRead final : Completion {
   void Run(int64_t result) override { reader->OnPage(this, result); }
 };
 
-/// Reads a slot of several pages, or a page that found no frame, into memory of its own.
+/// Reads a slot on several pages, or a page that found no frame, into memory of its own.
 struct SlotReader::BufferRead final : Completion {
   SlotReader* reader = nullptr;
   std::unique_ptr<Request> request;
@@ -78,7 +78,9 @@ SlotReader::Hit SlotReader::Find(Handle handle, std::span<const std::byte> key) 
   }
   const uint64_t offset = HandleOffset(handle);
   const SizeClass& shape = allocator_.classes()[HandleClass(handle)];
-  if (shape.cell_bytes != kPageBytes) return Hit{};
+  const PageSpan pages = PagesOf(shape, handle);
+  if (pages.count == 2) return FindOnTwoPages(handle, pages.first, key);
+  if (pages.count != 1) return Hit{};
   const uint32_t frame = cache_.Find(offset / kPageBytes);
   if (frame == PageCache::kNoFrame || cache_.filling(frame)) return Hit{};
   ++memory_hits_;
@@ -89,6 +91,26 @@ SlotReader::Hit SlotReader::Find(Handle handle, std::span<const std::byte> key) 
              cache_.OffsetInArena(frame) + in_page};
 }
 
+SlotReader::Hit SlotReader::FindOnTwoPages(Handle handle, uint64_t first_page,
+                                           std::span<const std::byte> key) {
+  const uint32_t first = cache_.Find(first_page);
+  const uint32_t second = cache_.Find(first_page + 1);
+  if (first == PageCache::kNoFrame || second == PageCache::kNoFrame || cache_.filling(first) ||
+      cache_.filling(second)) {
+    return Hit{};
+  }
+  ++memory_hits_;
+  const size_t in_page = HandleOffset(handle) % kPageBytes;
+  const uint32_t slot_bytes = allocator_.classes()[HandleClass(handle)].slot_bytes;
+  joined_.resize(slot_bytes);
+  const size_t on_first = kPageBytes - in_page;
+  std::memcpy(joined_.data(), cache_.Memory(first).data() + in_page, on_first);
+  std::memcpy(joined_.data() + on_first, cache_.Memory(second).data(), slot_bytes - on_first);
+  size_t record_bytes = 0;
+  const Outcome outcome = Check(joined_, handle, key, &record_bytes);
+  return Hit{outcome, std::span<const std::byte>(joined_).first(record_bytes), 0};
+}
+
 void SlotReader::Start(Handle handle, std::span<const std::byte> key, int64_t token) {
   auto request = std::make_unique<Request>();
   request->handle = handle;
@@ -96,16 +118,12 @@ void SlotReader::Start(Handle handle, std::span<const std::byte> key, int64_t to
   request->token = token;
   request->ticket = OpenTicket();
   ++in_flight_;
-  const uint64_t offset = HandleOffset(handle);
-  const SizeClass& shape = allocator_.classes()[HandleClass(handle)];
-  if (shape.cell_bytes != kPageBytes) {
-    // The last record of the file may end before its slot does.
-    const uint64_t end = place_.files->SizeOf(place_.file);
-    const uint64_t there = end > offset ? AlignDown(end - offset, kPageBytes) : 0;
-    StartBuffer(std::move(request), offset, std::min<uint64_t>(shape.slot_bytes, there));
+  const PageSpan pages = PagesOf(allocator_.classes()[HandleClass(handle)], handle);
+  if (pages.count > 1) {
+    StartBuffer(std::move(request), pages);
     return;
   }
-  const uint64_t page = offset / kPageBytes;
+  const uint64_t page = pages.first;
   uint32_t frame = cache_.Find(page);
   if (frame != PageCache::kNoFrame && cache_.filling(frame)) {
     filling_.at(frame)->requests.push_back(std::move(request));
@@ -116,7 +134,7 @@ void SlotReader::Start(Handle handle, std::span<const std::byte> key, int64_t to
   else
     cache_.Pin(frame);  // filled since the caller looked: read it again rather than trust it
   if (frame == PageCache::kNoFrame) {
-    StartBuffer(std::move(request), page * kPageBytes, kPageBytes);
+    StartBuffer(std::move(request), pages);
     return;
   }
   auto* const read = new PageRead();  // owned by the backend until OnPage
@@ -157,7 +175,12 @@ void SlotReader::OnPage(PageRead* finished, int64_t result) {
   cache_.Unpin(read->frame);
 }
 
-void SlotReader::StartBuffer(std::unique_ptr<Request> request, uint64_t offset, size_t bytes) {
+void SlotReader::StartBuffer(std::unique_ptr<Request> request, PageSpan pages) {
+  const uint64_t offset = pages.first * kPageBytes;
+  // The last record of the file may end before its slot does.
+  const uint64_t end = place_.files->SizeOf(place_.file);
+  const uint64_t there = end > offset ? AlignDown(end - offset, kPageBytes) : 0;
+  const size_t bytes = std::min(pages.count * kPageBytes, there);
   if (bytes == 0) {
     Finish(*request, -EBADMSG);
     return;
@@ -186,6 +209,10 @@ void SlotReader::OnBuffer(BufferRead* finished, int64_t result) {
     return;
   }
   const size_t begin = HandleOffset(request.handle) - read->offset_bytes;
+  if (begin >= read->buffer.size()) {
+    Finish(request, -EBADMSG);
+    return;
+  }
   size_t record_bytes = 0;
   const Outcome outcome = Check(read->buffer.span().subspan(begin), request.handle,
                                 AsBytes(request.key), &record_bytes);
@@ -193,9 +220,26 @@ void SlotReader::OnBuffer(BufferRead* finished, int64_t result) {
     Finish(request, outcome == Outcome::kOtherKey ? -ENOKEY : -EBADMSG);
     return;
   }
+  CachePages(*read);
   const int64_t id = next_taken_++;
   taken_.emplace(id, Taken{std::move(read->buffer), begin, record_bytes});
   Finish(request, id);
+}
+
+/// Both pages of a slot that checked, for the next reader of this or another slot there. They are of
+/// a cell that holds a live slot (this one, whose reuse waits for this read): nothing has been
+/// written there since.
+void SlotReader::CachePages(const BufferRead& read) {
+  if (read.buffer.size() != 2 * kPageBytes) return;
+  for (size_t at = 0; at < read.buffer.size(); at += kPageBytes) {
+    const uint64_t page = (read.offset_bytes + at) / kPageBytes;
+    if (cache_.Find(page) != PageCache::kNoFrame) continue;
+    const uint32_t frame = cache_.Claim(page);
+    if (frame == PageCache::kNoFrame) continue;
+    std::memcpy(cache_.Memory(frame).data(), read.buffer.data() + at, kPageBytes);
+    cache_.MarkFilled(frame);
+    cache_.Unpin(frame);
+  }
 }
 
 AlignedBuffer SlotReader::Take(int64_t id, size_t* begin, size_t* record_bytes) {

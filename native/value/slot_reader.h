@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "cache/page_cache.h"
 #include "io/completion_sink.h"
@@ -14,7 +15,9 @@
 namespace cairn {
 
 /// Reads records by handle: from the writer's unwritten runs, from the page cache, or from the
-/// device (one read for a slot within a page). Every record's CRC is checked and its key compared.
+/// device, with one read of the pages that the slot touches. Slots within a page are read into the
+/// cache; of slots on two pages both are cached by a copy, longer ones are not cached. Every record's
+/// CRC is checked and its key compared.
 ///
 /// A finished read is posted as (token, result): the offset of the record's header in the arena,
 /// or kTakeBase + id of a buffer for Take, or -errno: -EBADMSG when the CRC does not match,
@@ -27,7 +30,7 @@ class SlotReader {
   enum class Outcome : uint8_t { kFound, kInArena, kOtherKey, kElsewhere, kDamaged };
   struct Hit {
     Outcome outcome = Outcome::kElsewhere;
-    std::span<const std::byte> record;  // kFound: header, key and value
+    std::span<const std::byte> record;  // kFound: header, key and value; until the next call
     size_t arena_offset = 0;            // kInArena
   };
 
@@ -63,9 +66,11 @@ class SlotReader {
 
   Outcome Check(std::span<const std::byte> slot, Handle handle, std::span<const std::byte> key,
                 size_t* record_bytes) const;
+  Hit FindOnTwoPages(Handle handle, uint64_t first_page, std::span<const std::byte> key);
+  void CachePages(const BufferRead& read);
   void OnPage(PageRead* read, int64_t result);
   void OnBuffer(BufferRead* read, int64_t result);
-  void StartBuffer(std::unique_ptr<Request> request, uint64_t offset, size_t bytes);
+  void StartBuffer(std::unique_ptr<Request> request, PageSpan pages);
   void Finish(const Request& request, int64_t result);
   void ReleaseConsumed();
   std::list<uint64_t>::iterator OpenTicket();
@@ -87,6 +92,7 @@ class SlotReader {
   };
   std::map<int64_t, Taken> taken_;
   int64_t next_taken_ = kTakeBase;
+  std::vector<std::byte> joined_;  // a slot put together from two cached pages
   std::deque<uint32_t> delivered_;  // frames pinned for the consumer, in posted order
   uint64_t released_ = 0;           // frames unpinned after the consumer counted them
   uint32_t in_flight_ = 0;

@@ -105,7 +105,12 @@ Result<Handle> SlotWriter::Place(Lane lane, std::span<const std::byte> key,
 
 Result<SlotWriter::RunWrite*> SlotWriter::OpenRun(Lane lane, uint8_t size_class) {
   const SizeClass shape = allocator_.classes()[size_class];
-  const uint32_t cells_wanted = std::max(1u, options_.run_bytes / shape.cell_bytes);
+  // Shorter runs where records of many sizes keep many open: all of them are to fit in half of the
+  // memory for unwritten runs.
+  const uint64_t share = options_.dirty_bytes_max / 2 / (open_runs_ + 1);
+  const auto wanted_bytes = std::min<uint64_t>(options_.run_bytes, share);
+  const uint32_t cells_wanted =
+      std::max(1u, static_cast<uint32_t>(wanted_bytes / shape.cell_bytes));
   Result<CellRun> cells = allocator_.AllocateRun(size_class, cells_wanted);
   if (!cells.ok()) return cells.status();
   const uint64_t run_bytes = static_cast<uint64_t>(cells.value().cells) * shape.cell_bytes;
@@ -137,6 +142,7 @@ Result<SlotWriter::RunWrite*> SlotWriter::OpenRun(Lane lane, uint8_t size_class)
   unwritten_ids_.push_back(run->id);
   RunWrite* const opened = run.get();
   open_[static_cast<int>(lane)][size_class] = opened;
+  ++open_runs_;
   runs_.emplace(opened->offset_bytes, std::move(run));
   return opened;
 }
@@ -206,6 +212,7 @@ AlignedBuffer SlotWriter::TakeBuffer(size_t size_bytes) {
 /// would be handed out again while its write is on its way.
 void SlotWriter::CloseRun(RunWrite* run) {
   open_[static_cast<int>(run->lane)][run->size_class] = nullptr;
+  --open_runs_;
   const uint32_t used_cells =
       (run->slots_used + run->shape.slots_per_cell - 1) / run->shape.slots_per_cell;
   CAIRN_ASSERT(used_cells > 0);  // a run is opened by the record that goes into it
@@ -283,8 +290,10 @@ Result<Handle> SlotWriter::PlaceLarge(std::span<const std::byte> key,
                                       int64_t token) {
   if (failed_errno_ != 0) return Status(StatusCode::kIo, "write", {}, 0, failed_errno_);
   const uint64_t record_bytes = RecordBytes(key.size(), value.size());
-  const int size_class = allocator_.ClassFor(record_bytes);
+  int size_class = allocator_.ClassFor(record_bytes);
   if (size_class < 0) return Status(StatusCode::kInvalid, "place");
+  // A cell for one record: those of several slots would be wasted on it. The last class is whole.
+  while (allocator_.classes()[size_class].slots_per_cell > 1) ++size_class;
   auto large = std::make_unique<LargeWrite>();
   large->buffer = AlignedBuffer::Allocate(record_bytes, false);
   if (large->buffer.empty()) return Status(StatusCode::kIo, "allocate", {}, 0, ENOMEM);

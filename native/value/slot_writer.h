@@ -110,6 +110,7 @@ class SlotWriter {
   std::vector<uint64_t> unwritten_ids_;  // ascending
   std::vector<AlignedBuffer> spare_;
   uint64_t next_run_id_ = 1;
+  uint32_t open_runs_ = 0;
   uint32_t writing_ = 0;
   uint32_t large_in_flight_ = 0;
   uint64_t dirty_bytes_ = 0;

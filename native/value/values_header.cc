@@ -18,13 +18,15 @@ uint32_t PageCrc(uint64_t store_id_low, uint64_t store_id_high, std::span<const 
 
 }  // namespace
 
-void EncodeValuesHeader(uint64_t store_id_low, uint64_t store_id_high, std::span<std::byte> page) {
+void EncodeValuesHeader(uint64_t store_id_low, uint64_t store_id_high, uint32_t class_table,
+                        std::span<std::byte> page) {
   CAIRN_ASSERT(page.size() == kPageBytes);
   ValuesHeader header{};
   header.magic = kValuesMagic;
   header.version = kValuesFormatVersion;
   header.store_id_low = store_id_low;
   header.store_id_high = store_id_high;
+  header.class_table = class_table;
   std::memset(page.data(), 0, page.size());
   std::memcpy(page.data(), &header, sizeof(header));
   header.crc = PageCrc(store_id_low, store_id_high, page);
@@ -32,7 +34,7 @@ void EncodeValuesHeader(uint64_t store_id_low, uint64_t store_id_high, std::span
 }
 
 ValuesCheck DecodeValuesHeader(uint64_t store_id_low, uint64_t store_id_high,
-                               std::span<const std::byte> page) {
+                               std::span<const std::byte> page, uint32_t* class_table) {
   if (page.size() != kPageBytes) return ValuesCheck::kDamaged;
   const auto is_zero = [](std::byte byte) { return byte == std::byte{0}; };
   if (std::all_of(page.begin(), page.end(), is_zero)) return ValuesCheck::kBlank;
@@ -43,9 +45,13 @@ ValuesCheck DecodeValuesHeader(uint64_t store_id_low, uint64_t store_id_high,
       header.crc != PageCrc(store_id_low, store_id_high, page)) {
     return ValuesCheck::kDamaged;
   }
-  if (header.version != kValuesFormatVersion) return ValuesCheck::kOtherVersion;
-  const bool reserved_is_zero = header.reserved == 0 && header.reserved2 == 0;
-  return reserved_is_zero ? ValuesCheck::kValid : ValuesCheck::kDamaged;
+  if (header.version == 0 || header.version > kValuesFormatVersion) {
+    return ValuesCheck::kOtherVersion;
+  }
+  const bool table_fits = (header.version == 1) == (header.class_table == 0);
+  if (header.reserved != 0 || header.reserved2 != 0 || !table_fits) return ValuesCheck::kDamaged;
+  *class_table = header.version == 1 ? 1 : header.class_table;
+  return ValuesCheck::kValid;
 }
 
 }  // namespace cairn

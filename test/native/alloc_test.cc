@@ -36,21 +36,47 @@ TEST(size_classes_are_ascending_and_reach_the_largest_record) {
   ExpectAscending(DiskClassesFor({}), kPageBytes);
 }
 
-TEST(disk_classes_pack_pages_and_then_take_whole_ones) {
+TEST(disk_classes_leave_at_most_4_percent_of_a_cell_and_lie_close_together) {
   const std::vector<SizeClass> classes = DefaultDiskClasses();
   EXPECT_EQ(classes[0].slot_bytes, 64u);
   EXPECT_EQ(classes[0].slots_per_cell, 64u);
   uint64_t smaller = 0;
   for (const SizeClass& next : classes) {
-    if (next.slot_bytes <= kPageBytes) {
-      EXPECT_EQ(next.cell_bytes, kPageBytes);
-      EXPECT_EQ(next.slots_per_cell, kPageBytes / next.slot_bytes);
-    } else {
-      EXPECT_EQ(next.cell_bytes, next.slot_bytes);
-      if (smaller > 8 * kPageBytes) EXPECT(next.slot_bytes <= smaller + smaller / 4);
+    const uint64_t used = static_cast<uint64_t>(next.slot_bytes) * next.slots_per_cell;
+    EXPECT(used * 100 >= next.cell_bytes * uint64_t{96});
+    if (next.slots_per_cell > 1) {
+      EXPECT(next.cell_bytes <= 16 * kPageBytes);
+      EXPECT_EQ(next.cell_bytes & (next.cell_bytes - 1), 0u);
     }
+    const uint64_t step = next.slot_bytes - smaller;
+    const uint64_t part = smaller <= 2 * kPageBytes || smaller >= 8 * kPageBytes ? 7 : 3;
+    EXPECT(step <= std::max<uint64_t>(64, smaller / part));
     smaller = next.slot_bytes;
   }
+}
+
+TEST(a_record_that_fills_a_page_has_a_page_of_its_own) {
+  for (const uint32_t bytes : {1024u, 2048u, 4096u}) {
+    const std::vector<SizeClass> classes = DefaultDiskClasses();
+    const auto found = std::find_if(classes.begin(), classes.end(),
+                                    [&](const SizeClass& next) { return next.slot_bytes >= bytes; });
+    EXPECT_EQ(found->slot_bytes, bytes);
+    EXPECT_EQ(found->cell_bytes, kPageBytes);
+  }
+}
+
+// The list of files of version 1: handles on disk number these classes, so it never changes.
+TEST(the_classes_of_the_first_table_stay_as_they_were) {
+  const std::vector<SizeClass> classes = DiskClassesOf(ClassTable::kPages, {});
+  const std::vector<uint32_t> slots = {64,  128, 192,  256,  320,  384,  512,  640,   768,
+                                       1024, 1344, 2048, 4096, 8192, 12288, 16384, 20480, 24576};
+  for (size_t i = 0; i < slots.size(); ++i) EXPECT_EQ(classes[i].slot_bytes, slots[i]);
+  ExpectAscending(classes, kPageBytes);
+  const std::vector<SizeClass> listed = DiskClassesOf(ClassTable::kPages, {512, 4064, 4065, 100});
+  EXPECT_EQ(listed[0].slot_bytes, 192u);
+  EXPECT_EQ(listed[1].slots_per_cell, 7u);
+  EXPECT_EQ(listed[3].slot_bytes, 8192u);
+  EXPECT_EQ(listed[4].slot_bytes, 12288u);
 }
 
 TEST(memory_classes_waste_at_most_an_eighth) {
@@ -70,8 +96,8 @@ TEST(explicit_classes_hold_their_payload_with_header_and_key) {
   EXPECT_EQ(classes[1].slot_bytes, 576u);
   EXPECT_EQ(classes[1].slots_per_cell, 7u);
   EXPECT_EQ(classes[2].slot_bytes, 4096u);
-  EXPECT_EQ(classes[3].slot_bytes, 8192u);
-  EXPECT_EQ(classes[4].slot_bytes, 12288u);
+  EXPECT_EQ(classes[3].slot_bytes, 4352u);  // 15 in 64 KiB
+  EXPECT_EQ(classes[4].slot_bytes, 4672u);
 }
 
 TEST(a_long_list_of_classes_is_thinned_but_keeps_its_largest) {

@@ -212,6 +212,40 @@ TEST(reads_beyond_the_frames_of_the_cache_use_memory_of_their_own) {
   EXPECT_EQ(answered, 40);
 }
 
+TEST(a_record_across_two_pages_takes_one_read_and_both_pages_are_cached) {
+  Slots slots(NewDisk());
+  // 1088 B slots, 15 in a cell of 16 KiB: the fourth lies across the first two pages.
+  std::vector<Handle> handles;
+  const auto value = [](size_t i) { return std::string(1040, static_cast<char>('a' + i)); };
+  for (size_t i = 0; i < 15; ++i) handles.push_back(slots.Place(std::to_string(i), value(i)));
+  slots.writer->Seal();
+  slots.Settle();
+  EXPECT_EQ(slots.writer->write_bytes(), 4 * kPageBytes);
+  EXPECT_EQ(slots.Read(handles[3], "3"), value(3));
+  EXPECT_EQ(slots.reader->device_reads(), 1u);
+  EXPECT_EQ(slots.reader->device_read_bytes(), 2 * kPageBytes);
+  EXPECT_EQ(slots.Read(handles[3], "3"), value(3));
+  EXPECT_EQ(slots.Read(handles[3], "4"), "<other>");
+  EXPECT_EQ(slots.Read(handles[0], "0"), value(0));
+  EXPECT_EQ(slots.Read(handles[5], "5"), value(5));
+  EXPECT_EQ(slots.reader->device_reads(), 1u);
+  for (size_t i = 0; i < 15; ++i) EXPECT_EQ(slots.Read(handles[i], std::to_string(i)), value(i));
+}
+
+TEST(a_record_across_two_pages_that_is_damaged_is_not_cached) {
+  Slots slots(NewDisk());
+  std::vector<Handle> handles;
+  for (int i = 0; i < 15; ++i) {
+    handles.push_back(slots.Place(std::to_string(i), std::string(1040, 'v')));
+  }
+  slots.writer->Seal();
+  slots.Settle();
+  EXPECT(slots.disk->FlipBit("values", HandleOffset(handles[3]) + 1000, 3));
+  EXPECT_EQ(slots.Read(handles[3], "3"), "<damaged>");
+  EXPECT(slots.disk->FlipBit("values", HandleOffset(handles[3]) + 1000, 3));
+  EXPECT_EQ(slots.Read(handles[3], "3"), std::string(1040, 'v'));
+}
+
 TEST(a_flipped_bit_is_damage_and_the_neighbour_is_served) {
   Slots slots(NewDisk());
   const Handle one = slots.Place("one", std::string(100, '1'));
@@ -282,11 +316,11 @@ TEST(capacity_ends_with_no_space_and_frees_make_room) {
     handles.push_back(handle);
     if (handles.size() > 100) break;
   }
-  EXPECT_EQ(handles.size(), 16u);
+  EXPECT_EQ(handles.size(), 21u);  // 21 slots of 3072 B in one cell of 64 KiB
   EXPECT_EQ(slots.Read(handles[3], "k3"), std::string(3000, 'v'));
   slots.writer->Seal();
   slots.Settle();
-  slots.retired->Discard(handles[3]);
+  for (const Handle handle : handles) slots.retired->Discard(handle);
   EXPECT(slots.Place("again", std::string(3000, 'w')) != kNoHandle);
 }
 

@@ -178,8 +178,8 @@ export interface NativeAddon extends LogAddon {
   readonly NativeMemorySlots: NativeMemorySlotsConstructor;
   readonly NativeSlotFile: NativeSlotFileConstructor;
   /** Writes the first page of a values file. */
-  encodeValuesHeader(storeId: Uint8Array, page: Uint8Array): void;
-  /** @returns 0 valid, 1 blank, 2 damaged, 3 of another version. */
+  encodeValuesHeader(storeId: Uint8Array, page: Uint8Array, classTable: number): void;
+  /** @returns the number of its class table; -1 blank, -2 damaged, -3 of another version. */
   decodeValuesHeader(storeId: Uint8Array, page: Uint8Array): number;
 }
 

@@ -73,6 +73,8 @@ export interface NativeSlotFile {
 export interface NativeSlotFileOptions {
   readonly file: number;
   readonly storeId: Uint8Array;
+  /** Of the file's header: which classes its handles number. */
+  readonly classTable: number;
   readonly sizeClasses: readonly number[] | undefined;
   readonly capacityBytes: number;
   readonly cacheBytes: number;
@@ -88,4 +90,6 @@ export interface NativeSlotFileConstructor {
   readonly takeBase: number;
   readonly recordHeaderBytes: number;
   readonly valueBytesMax: number;
+  /** For new files; every one up to it is known. */
+  readonly newestClassTable: number;
 }

@@ -7,7 +7,7 @@ import { GroupedSync } from './grouped-sync.js';
 import { gatherFromDevice } from './device-gather.js';
 import { closedError, EBADMSG, ENOSPC, misplacedError, placeError } from './slot-errors.js';
 import { SlotRecords } from './slot-records.js';
-import { openValuesFile, VALUES_FILE } from './values-file.js';
+import { openValuesFile, VALUES_FILE, type ValuesFile } from './values-file.js';
 import type {
   Handle,
   Pending,
@@ -67,7 +67,8 @@ export class SsdValueStore implements ValueStore {
     return store;
   }
 
-  private constructor(fileSet: FileSet, file: FileId, options: SsdValueStoreOptions) {
+  private constructor(fileSet: FileSet, opened: ValuesFile, options: SsdValueStoreOptions) {
+    const { file, classTable } = opened;
     this.#fileSet = fileSet;
     this.#file = file;
     this.#readOnly = options.readOnly;
@@ -75,6 +76,7 @@ export class SsdValueStore implements ValueStore {
     const Native = addon().NativeSlotFile;
     this.#native = new Native(fileSet.native, {
       file,
+      classTable,
       storeId: options.storeId,
       sizeClasses: options.sizeClasses,
       capacityBytes: options.capacityBytes,

@@ -8,9 +8,15 @@ export const VALUES_FILE = 'values';
 
 const OPEN_EXISTING = 0;
 const OPEN_OR_CREATE = 2;
-const BLANK = 1;
-const DAMAGED = 2;
-const OTHER_VERSION = 3;
+const BLANK = -1;
+const DAMAGED = -2;
+const OTHER_VERSION = -3;
+
+export interface ValuesFile {
+  readonly file: FileId;
+  /** Which classes its handles number: docs/FORMAT.md "Classes of slots". */
+  readonly classTable: number;
+}
 
 /**
  * Opens the values file and checks that it is of this store; a new one gets its header.
@@ -21,7 +27,8 @@ export async function openValuesFile(
   fileSet: FileSet,
   storeId: Uint8Array,
   readOnly: boolean,
-): Promise<FileId> {
+): Promise<ValuesFile> {
+  const newest = addon().NativeSlotFile.newestClassTable;
   const file = await fileSet.open(VALUES_FILE, readOnly ? OPEN_EXISTING : OPEN_OR_CREATE);
   try {
     const check =
@@ -29,15 +36,15 @@ export async function openValuesFile(
         ? BLANK
         : addon().decodeValuesHeader(storeId, await fileSet.read(file, 0, PAGE_BYTES));
     if (check === DAMAGED) throw refused('CAIRN_CORRUPTION', 'it is not of this store, or damaged');
-    if (check === OTHER_VERSION)
+    if (check === OTHER_VERSION || check > newest)
       throw refused('CAIRN_INCOMPATIBLE', 'its format is of another version');
     if (check === BLANK && !readOnly) {
       const page = new Uint8Array(fileSet.native.allocate(PAGE_BYTES));
-      addon().encodeValuesHeader(storeId, page);
+      addon().encodeValuesHeader(storeId, page, newest);
       await fileSet.write(file, 0, page, { sync: true });
       await fileSet.syncDirectory();
     }
-    return file;
+    return { file, classTable: check === BLANK ? newest : check };
   } catch (error) {
     fileSet.close(file);
     throw error;

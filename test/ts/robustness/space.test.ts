@@ -70,8 +70,8 @@ describe('a store without space', function () {
         assert.ok(again - count > count / 3, `${again - count} of ${count / 2} fit again`);
         const left = [...range(count >> 1, count), ...range(count, again)];
         await check(store, bytes, left);
-        // Overwriting needs a place beside the old one.
-        await deleteAll(store, left.splice(-10));
+        // Overwriting needs a place beside the old one: a whole cell that is free.
+        await deleteAll(store, left.splice(-50));
         await store.checkpoint();
         await store.put(keyOf(count - 1), bytesOf(count - 1, bytes));
         await store.close();
