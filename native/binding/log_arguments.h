@@ -6,6 +6,7 @@
 #include <limits>
 #include <span>
 
+#include "binding/raw_function.h"
 #include "log/log_format.h"
 
 /// Arguments of the log's functions. Each returns false for anything else than what it names.
@@ -35,18 +36,6 @@ inline bool CountOf(const Napi::Value& value, uint64_t* count) {
 }
 
 /// A Uint8Array or Buffer.
-inline bool RawBytes(napi_env env, napi_value value, std::span<const std::byte>* bytes) {
-  napi_typedarray_type type;
-  size_t length = 0;
-  void* data = nullptr;
-  if (napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr) != napi_ok ||
-      type != napi_uint8_array) {
-    return false;
-  }
-  *bytes = {static_cast<const std::byte*>(data), length};
-  return true;
-}
-
 inline bool BytesOf(const Napi::Value& value, std::span<std::byte>* bytes) {
   std::span<const std::byte> view;
   if (!RawBytes(value.Env(), value, &view)) return false;

@@ -9,6 +9,7 @@
 #include "alloc/size_classes.h"
 #include "alloc/slab_allocator.h"
 #include "binding/bindings.h"
+#include "binding/raw_function.h"
 #include "binding/slot_file_state.h"
 #include "cache/page_cache.h"
 #include "cache/slot_record.h"
@@ -65,6 +66,7 @@ class NativeSlotFile final : public Napi::ObjectWrap<NativeSlotFile> {
   static void Register(Napi::Env env, Napi::Object exports);
   explicit NativeSlotFile(const Napi::CallbackInfo& info);
   ~NativeSlotFile() override {
+    if (self_ != nullptr) *self_ = nullptr;
     // Collected without close(): the kernel still works on our memory until this is through. At
     // the end of an environment the file set has waited already, and may be gone.
     while (writer_ != nullptr && (writer_->busy() || !reader_->idle())) {
@@ -73,12 +75,12 @@ class NativeSlotFile final : public Napi::ObjectWrap<NativeSlotFile> {
   }
 
  private:
-  Napi::Value Place(const Napi::CallbackInfo& info);
+  static napi_value Place(napi_env env, napi_callback_info info);
   Napi::Value PlaceLarge(const Napi::CallbackInfo& info);
   Napi::Value PlaceRows(const Napi::CallbackInfo& info);
-  Napi::Value Get(const Napi::CallbackInfo& info);
+  static napi_value Get(napi_env env, napi_callback_info info);
   Napi::Value Take(const Napi::CallbackInfo& info);
-  Napi::Value Retire(const Napi::CallbackInfo& info);
+  Napi::Value RetireAll(const Napi::CallbackInfo& info);
   Napi::Value Discard(const Napi::CallbackInfo& info);
   Napi::Value OnDurable(const Napi::CallbackInfo& info);
   Napi::Value OnCheckpointBegin(const Napi::CallbackInfo& info);
@@ -97,6 +99,7 @@ class NativeSlotFile final : public Napi::ObjectWrap<NativeSlotFile> {
 
   void Publish();
 
+  std::shared_ptr<NativeSlotFile*> self_;  // what the raw functions share; null once this is gone
   SlotPlace place_;
   std::unique_ptr<Allocator> allocator_;
   std::unique_ptr<PageCache> cache_;
@@ -162,20 +165,39 @@ NativeSlotFile::NativeSlotFile(const Napi::CallbackInfo& info)
   reader_ = std::make_unique<SlotReader>(place_, *allocator_, *writer_, *cache_, sink,
                                          &state_[kConsumedReads]);
   retired_ = std::make_unique<RetireQueue>(*allocator_, *reader_);
+  self_ = std::make_shared<NativeSlotFile*>(this);
+  const Napi::Object self = info.This().As<Napi::Object>();
+  if (!AddRawFunction(self, "place", &NativeSlotFile::Place, self_)) return;
+  AddRawFunction(self, "get", &NativeSlotFile::Get, self_);
 }
 
 /// place(lane, key, keyLength, value, sequence): handle, 0 to come back later, or -errno.
-Napi::Value NativeSlotFile::Place(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  if (writer_ == nullptr) return Napi::Number::New(env, -EBADF);
-  const auto key = BytesArg(info[1]).first(info[2].As<Napi::Number>().Uint32Value());
-  Result<Handle> handle = writer_->Place(
-      static_cast<SlotWriter::Lane>(info[0].As<Napi::Number>().Uint32Value()), key,
-      BytesArg(info[3]), static_cast<uint64_t>(info[4].As<Napi::Number>().Int64Value()));
-  state_[kNewestRun] = static_cast<double>(writer_->newest_run());
-  if (handle.ok()) return Napi::Number::New(env, static_cast<double>(handle.value()));
-  if (handle.status().code() == StatusCode::kRetry) return Napi::Number::New(env, 0);
-  return Napi::Number::New(env, static_cast<double>(ErrnoOf(handle.status())));
+napi_value NativeSlotFile::Place(napi_env env, napi_callback_info info) {
+  size_t count = 5;
+  napi_value arguments[5];
+  void* data = nullptr;
+  uint32_t lane = 0;
+  uint32_t key_bytes = 0;
+  double sequence = 0;
+  std::span<const std::byte> key;
+  std::span<const std::byte> value;
+  if (napi_get_cb_info(env, info, &count, arguments, nullptr, &data) != napi_ok ||
+      napi_get_value_uint32(env, arguments[0], &lane) != napi_ok || lane > 1 ||
+      !RawBytes(env, arguments[1], &key) ||
+      napi_get_value_uint32(env, arguments[2], &key_bytes) != napi_ok || key_bytes > key.size() ||
+      !RawBytes(env, arguments[3], &value) ||
+      napi_get_value_double(env, arguments[4], &sequence) != napi_ok) {
+    return RawNumber(env, -EINVAL);
+  }
+  NativeSlotFile* const self = **static_cast<std::shared_ptr<NativeSlotFile*>*>(data);
+  if (self == nullptr || self->writer_ == nullptr) return RawNumber(env, -EBADF);
+  const Result<Handle> handle =
+      self->writer_->Place(static_cast<SlotWriter::Lane>(lane), key.first(key_bytes), value,
+                           static_cast<uint64_t>(sequence));
+  self->state_[kNewestRun] = static_cast<double>(self->writer_->newest_run());
+  if (handle.ok()) return RawNumber(env, static_cast<double>(handle.value()));
+  if (handle.status().code() == StatusCode::kRetry) return RawNumber(env, 0);
+  return RawNumber(env, static_cast<double>(ErrnoOf(handle.status())));
 }
 
 /// placeLarge(key, keyLength, value, sequence, token): handle or -errno; the write's end is posted.
@@ -228,30 +250,44 @@ Napi::Value NativeSlotFile::PlaceRows(const Napi::CallbackInfo& info) {
 /// get(handle, key, keyLength, token): the record's offset in the arena (>= 0), a Buffer with the
 /// record, undefined (another key), null (on the device: started under token unless token < 0),
 /// or -errno. keyLength 0 matches any key.
-Napi::Value NativeSlotFile::Get(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  if (reader_ == nullptr) return Napi::Number::New(env, -EBADF);
-  const Handle handle = HandleArg(info[0]);
-  if (HandleClass(handle) >= allocator_->classes().size()) {
-    return Napi::Number::New(env, -EBADMSG);
+napi_value NativeSlotFile::Get(napi_env env, napi_callback_info info) {
+  size_t count = 4;
+  napi_value arguments[4];
+  void* data = nullptr;
+  double number = 0;
+  uint32_t key_bytes = 0;
+  double token = 0;
+  std::span<const std::byte> key;
+  if (napi_get_cb_info(env, info, &count, arguments, nullptr, &data) != napi_ok ||
+      napi_get_value_double(env, arguments[0], &number) != napi_ok ||
+      !RawBytes(env, arguments[1], &key) ||
+      napi_get_value_uint32(env, arguments[2], &key_bytes) != napi_ok || key_bytes > key.size() ||
+      napi_get_value_double(env, arguments[3], &token) != napi_ok) {
+    return RawNumber(env, -EINVAL);
   }
-  const auto key = BytesArg(info[1]).first(info[2].As<Napi::Number>().Uint32Value());
-  const SlotReader::Hit hit = reader_->Find(handle, key);
+  NativeSlotFile* const self = **static_cast<std::shared_ptr<NativeSlotFile*>*>(data);
+  if (self == nullptr || self->reader_ == nullptr) return RawNumber(env, -EBADF);
+  const auto handle = static_cast<Handle>(number);
+  if (HandleClass(handle) >= self->allocator_->classes().size()) return RawNumber(env, -EBADMSG);
+  key = key.first(key_bytes);
+  const SlotReader::Hit hit = self->reader_->Find(handle, key);
+  napi_value result = nullptr;
   switch (hit.outcome) {
     case SlotReader::Outcome::kInArena:
-      return Napi::Number::New(env, static_cast<double>(hit.arena_offset));
+      return RawNumber(env, static_cast<double>(hit.arena_offset));
     case SlotReader::Outcome::kFound:
       return Napi::Buffer<std::byte>::Copy(env, hit.record.data(), hit.record.size());
     case SlotReader::Outcome::kOtherKey:
-      return env.Undefined();
+      napi_get_undefined(env, &result);
+      return result;
     case SlotReader::Outcome::kDamaged:
+      return RawNumber(env, -EBADMSG);
     case SlotReader::Outcome::kElsewhere:
       break;
   }
-  const int64_t token = info[3].As<Napi::Number>().Int64Value();
-  if (hit.outcome == SlotReader::Outcome::kDamaged) return Napi::Number::New(env, -EBADMSG);
-  if (token >= 0) reader_->Start(handle, key, token);
-  return env.Null();
+  if (token >= 0) self->reader_->Start(handle, key, static_cast<int64_t>(token));
+  napi_get_null(env, &result);
+  return result;
 }
 
 /// take(id): the record of a finished read that is not in the arena, as a Buffer.
@@ -272,10 +308,14 @@ Napi::Value NativeSlotFile::Take(const Napi::CallbackInfo& info) {
       [](Napi::BasicEnv, std::byte*, AlignedBuffer* memory) { delete memory; }, buffer);
 }
 
-Napi::Value NativeSlotFile::Retire(const Napi::CallbackInfo& info) {
-  if (retired_ != nullptr) {
-    retired_->Retire(HandleArg(info[0]),
-                     static_cast<uint64_t>(info[1].As<Napi::Number>().Int64Value()));
+/// retireAll(pairs: Float64Array, count): handle and sequence, one after the other, count times.
+Napi::Value NativeSlotFile::RetireAll(const Napi::CallbackInfo& info) {
+  const Napi::Float64Array pairs = info[0].As<Napi::Float64Array>();
+  const size_t count = info[1].As<Napi::Number>().Uint32Value();
+  if (retired_ == nullptr || pairs.ElementLength() < 2 * count) return info.Env().Undefined();
+  const double* const data = pairs.Data();
+  for (size_t i = 0; i < count; ++i) {
+    retired_->Retire(static_cast<Handle>(data[2 * i]), static_cast<uint64_t>(data[2 * i + 1]));
   }
   return info.Env().Undefined();
 }
@@ -402,12 +442,10 @@ void NativeSlotFile::Register(Napi::Env env, Napi::Object exports) {
   Napi::Function constructor =
       DefineClass(env, "NativeSlotFile",
                   {
-                      InstanceMethod<&NativeSlotFile::Place>("place"),
                       InstanceMethod<&NativeSlotFile::PlaceLarge>("placeLarge"),
                       InstanceMethod<&NativeSlotFile::PlaceRows>("placeRows"),
-                      InstanceMethod<&NativeSlotFile::Get>("get"),
                       InstanceMethod<&NativeSlotFile::Take>("take"),
-                      InstanceMethod<&NativeSlotFile::Retire>("retire"),
+                      InstanceMethod<&NativeSlotFile::RetireAll>("retireAll"),
                       InstanceMethod<&NativeSlotFile::Discard>("discard"),
                       InstanceMethod<&NativeSlotFile::OnDurable>("onDurable"),
                       InstanceMethod<&NativeSlotFile::OnCheckpointBegin>("onCheckpointBegin"),

@@ -158,6 +158,7 @@ AppendResult LogWriter::BeginGroup(uint64_t record_bytes) {
   group.previous_sequence = appended_sequence_;
   group.floor_sequence = floor_sequence_;
   filling_ = std::move(group);
+  Add(LogSlot::kGroupsBegun, 1);
   return AppendResult::kAppended;
 }
 

@@ -51,6 +51,7 @@ enum class LogSlot : size_t {
   kRecords,
   kSegmentId,  // the last one begun, 0 before the first
   kBusy,       // 1 while a write or a sync is in flight
+  kGroupsBegun,  // the record taken last is in the group of this number
   kCount,
 };
 

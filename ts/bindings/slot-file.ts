@@ -45,7 +45,8 @@ export interface NativeSlotFile {
   ): number | Buffer | undefined | null;
   /** The record of a posted result of `takeBase` or more. */
   take(id: number): Buffer;
-  retire(handle: number, sequence: number): void;
+  /** `count` pairs of a handle and the sequence of the record that replaced it. */
+  retireAll(pairs: Float64Array, count: number): void;
   discard(handle: number): void;
   onDurable(sequence: number): void;
   onCheckpointBegin(): void;

@@ -1,26 +1,40 @@
 interface Waiting {
-  readonly sequence: number;
+  /** Of the last write that waits here. */
+  sequence: number;
+  readonly group: number;
+  readonly promise: Promise<void>;
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
 }
 
 /**
- * Promises of writes, in the order of their sequence numbers, that wait until the log has come so
- * far. A ring in an array: settling thousands costs no shifting.
+ * Writes, in the order of their sequence numbers, that wait until the log has come so far. Those of
+ * one group of the log become durable with one write of the device, so they share one promise. A
+ * ring in an array: settling thousands costs no shifting.
  */
 export class AckQueue {
   #waiting: (Waiting | undefined)[] = [];
   #head = 0;
 
-  get size(): number {
-    return this.#waiting.length - this.#head;
-  }
-
-  /** Sequences are added in ascending order. */
-  wait(sequence: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ sequence, resolve, reject });
+  /**
+   * Sequences are added in ascending order.
+   *
+   * @param group of the log's, that the record is in.
+   */
+  wait(sequence: number, group: number): Promise<void> {
+    const last = this.#waiting[this.#waiting.length - 1];
+    if (last !== undefined && last.group === group) {
+      last.sequence = Math.max(last.sequence, sequence);
+      return last.promise;
+    }
+    let resolve!: () => void;
+    let reject!: (error: Error) => void;
+    const promise = new Promise<void>((whenDone, whenFailed) => {
+      resolve = whenDone;
+      reject = whenFailed;
     });
+    this.#waiting.push({ sequence, group, promise, resolve, reject });
+    return promise;
   }
 
   settle(reached: number): void {

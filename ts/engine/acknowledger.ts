@@ -1,6 +1,9 @@
+import type { Log } from '../log/log.js';
 import { AckQueue } from './ack-queue.js';
 import type { DurabilityLevel } from './api.js';
 import type { StoreParts } from './parts.js';
+
+const DONE = Promise.resolve();
 
 /** Settles writes when the log has come as far as their level asks. */
 export class Acknowledger {
@@ -17,14 +20,14 @@ export class Acknowledger {
     const { log } = this.#parts;
     switch (level) {
       case 'sync':
-        return reach(this.#durable, sequence, log.durableSequence, log.failed);
+        return reach(this.#durable, sequence, log.durableSequence, log);
       case 'interval':
         this.#syncSoon();
-        return reach(this.#written, sequence, log.writtenSequence, log.failed);
+        return reach(this.#written, sequence, log.writtenSequence, log);
       case 'process':
-        return reach(this.#written, sequence, log.writtenSequence, log.failed);
+        return reach(this.#written, sequence, log.writtenSequence, log);
       case 'none':
-        return Promise.resolve();
+        return DONE;
     }
   }
 
@@ -71,12 +74,8 @@ export class Acknowledger {
 }
 
 /** A write that waited for room may be there before it asks: no post would follow then. */
-function reach(
-  queue: AckQueue,
-  sequence: number,
-  reached: number,
-  failed: Error | undefined,
-): Promise<void> {
-  if (reached >= sequence) return Promise.resolve();
-  return failed === undefined ? queue.wait(sequence) : Promise.reject(failed);
+function reach(queue: AckQueue, sequence: number, reached: number, log: Log): Promise<void> {
+  if (reached >= sequence) return DONE;
+  const { failed } = log;
+  return failed === undefined ? queue.wait(sequence, log.groupsBegun) : Promise.reject(failed);
 }

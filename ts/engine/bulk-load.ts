@@ -1,6 +1,7 @@
 import { CairnError } from '../common/errors.js';
 import { copyBytes } from '../common/units.js';
 import type { Key, LoadOptions, LoadProgress, LoadSource, RowSource, Value } from './api.js';
+import type { ValueStore } from '../value-store/value-store.js';
 import type { StoreParts } from './parts.js';
 import { Slicer } from './recovery.js';
 import { throwIfAborted } from './walk.js';
@@ -12,6 +13,8 @@ const GROUP_ENTRIES = 65_536;
 const PROGRESS_EVERY_MS = 250;
 /** Rows placed in one call into the addon: well under a millisecond. */
 const ROWS_PER_CALL = 512;
+/** Entries taken without a look at the clock. */
+const ENTRIES_PER_LOOK = 128;
 
 interface Loader {
   readonly parts: StoreParts;
@@ -55,6 +58,31 @@ export async function bulkLoad(
   return done;
 }
 
+/** Makes groups of placed entries part of the store, in order, while the next one is placed. */
+class GroupCommits {
+  readonly #values: ValueStore;
+  #last: Promise<void> = Promise.resolve();
+
+  constructor(values: ValueStore) {
+    this.#values = values;
+  }
+
+  /**
+   * Writes what is placed, then runs `append`. Resolves when the group before this one is through,
+   * which bounds what is on its way.
+   */
+  async push(append: () => Promise<void>): Promise<void> {
+    const before = this.#last;
+    this.#last = Promise.all([this.#values.flush(), before]).then(append);
+    this.#last.catch(() => undefined);
+    await before;
+  }
+
+  end(): Promise<void> {
+    return this.#last;
+  }
+}
+
 async function loadRows(loader: Loader, source: RowSource): Promise<LoadProgress> {
   const { parts, writes } = loader;
   const rows = checkRowSource(parts, source);
@@ -63,20 +91,15 @@ async function loadRows(loader: Loader, source: RowSource): Promise<LoadProgress
   const keys = source.keys.slice();
   const rowsPerGroup = Math.max(1, Math.min(GROUP_ENTRIES, Math.floor(GROUP_BYTES / rowBytes)));
   const slicer = new Slicer(parts);
-  let appended: Promise<void> = Promise.resolve();
+  const commits = new GroupCommits(parts.values);
   for (let begin = 0; begin < keys.length; begin += rowsPerGroup) {
     const group = keys.subarray(begin, begin + rowsPerGroup);
     const handles = new Float64Array(group.length);
     await placeRows(loader, keys, rowBytes, rows, begin, handles, slicer);
-    // While this group is on its way to the device the next one is placed.
-    const before = appended;
-    const written = parts.values.flush();
-    appended = Promise.all([written, before]).then(() => writes.appendRows(group, handles));
-    appended.catch(() => undefined);
-    await before;
+    await commits.push(() => writes.appendRows(group, handles));
     loader.report(begin, begin * (rowBytes + 8), false);
   }
-  await appended;
+  await commits.end();
   return { entries: keys.length, bytes: keys.length * (rowBytes + 8) };
 }
 
@@ -109,41 +132,93 @@ async function placeRows(
   }
 }
 
+/** Keys and handles of entries that are placed and not yet part of the store. */
+class PlacedGroup {
+  readonly handles = new Float64Array(GROUP_ENTRIES);
+  readonly #offsets = new Uint32Array(GROUP_ENTRIES + 1);
+  #keys = Buffer.allocUnsafeSlow(GROUP_ENTRIES * 16);
+  count = 0;
+  valueBytes = 0;
+
+  get full(): boolean {
+    return this.count === GROUP_ENTRIES || this.valueBytes >= GROUP_BYTES;
+  }
+
+  add(key: Uint8Array, keyLength: number, handle: number, valueBytes: number): void {
+    const begin = this.#offsets[this.count] as number;
+    if (begin + keyLength > this.#keys.length) {
+      const larger = Buffer.allocUnsafeSlow((begin + keyLength) * 2);
+      larger.set(this.#keys.subarray(0, begin));
+      this.#keys = larger;
+    }
+    for (let at = 0; at < keyLength; at++) this.#keys[begin + at] = key[at] as number;
+    this.handles[this.count++] = handle;
+    this.#offsets[this.count] = begin + keyLength;
+    this.valueBytes += valueBytes;
+  }
+
+  key(at: number): Uint8Array {
+    return this.#keys.subarray(this.#offsets[at], this.#offsets[at + 1]);
+  }
+}
+
 async function loadEntries(
   loader: Loader,
   source: AsyncIterable<readonly [Key, Value]> | Iterable<readonly [Key, Value]>,
 ): Promise<LoadProgress> {
   const { parts, writes } = loader;
+  const { keys } = parts;
   const slicer = new Slicer(parts);
+  const commits = new GroupCommits(parts.values);
+  let group = new PlacedGroup();
   let entries = 0;
   let bytes = 0;
-  let group: Uint8Array[] = [];
-  let groupBytes = 0;
-  const handles = new Float64Array(GROUP_ENTRIES);
-  const commit = async (): Promise<void> => {
-    await parts.values.flush();
-    const committed = group;
-    await writes.appendPlaced(group.length, (at) => committed[at] as Uint8Array, handles);
-    group = [];
-    groupBytes = 0;
-    loader.report(entries, bytes, false);
+  const commit = (): Promise<void> => {
+    const { handles, count } = group;
+    const keyAt = group.key.bind(group);
+    group = new PlacedGroup();
+    return commits.push(() => writes.appendPlaced(count, keyAt, handles));
   };
-  for await (const [key, value] of source) {
+  /** What has to be waited for, if anything: most entries find room at once. */
+  const add = (key: Key, value: Value): Promise<void> | undefined => {
     const data = typeof value === 'string' ? Buffer.from(value) : value;
     if (!(data instanceof Uint8Array)) {
       throw new CairnError('CAIRN_INVALID_VALUE', `entry ${entries}: a value is a string or bytes`);
     }
-    parts.keys.encode(key);
-    const stored = copyBytes(parts.keys.bytes, parts.keys.length);
-    handles[group.length] = await writes.placeThrough(stored, data);
-    group.push(stored);
-    groupBytes += data.length;
+    keys.encode(key);
     entries++;
-    bytes += stored.length + data.length;
-    if (group.length === GROUP_ENTRIES || groupBytes >= GROUP_BYTES) await commit();
-    else await slicer.pause();
+    bytes += keys.length + data.length;
+    const handle = writes.tryPlaceThrough(data);
+    if (handle !== 0) {
+      group.add(keys.bytes, keys.length, handle, data.length);
+      return undefined;
+    }
+    const stored = copyBytes(keys.bytes, keys.length);
+    return writes.placeThrough(stored, data).then((placed) => {
+      group.add(stored, stored.length, placed, data.length);
+    });
+  };
+  const step = async (): Promise<void> => {
+    if (!group.full) return slicer.pause();
+    await commit();
+    loader.report(entries, bytes, false);
+  };
+  if (Symbol.iterator in source) {
+    // Without a promise per entry.
+    let since = 0;
+    for (const [key, value] of source) {
+      const waiting = add(key, value);
+      if (waiting !== undefined) await waiting;
+      if (group.full || ++since % ENTRIES_PER_LOOK === 0) await step();
+    }
+  } else {
+    for await (const [key, value] of source) {
+      await add(key, value);
+      await step();
+    }
   }
-  if (group.length > 0) await commit();
+  if (group.count > 0) await commit();
+  await commits.end();
   return { entries, bytes };
 }
 

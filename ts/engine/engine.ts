@@ -61,7 +61,15 @@ export class Engine implements Store {
   }
 
   put(key: Key, value: Value, options?: WriteOptions): Promise<void> {
-    return this.#call('put', options, () => {
+    if (options?.signal !== undefined) {
+      return this.#call('put', options, () => {
+        const { signal: _, ...rest } = options;
+        return this.put(key, value, rest);
+      });
+    }
+    // Without a closure, as getSync.
+    try {
+      this.#checkOpen();
       const { keys, meters } = this.#parts;
       const started = meters.put.start();
       const level = this.#writable(options);
@@ -69,7 +77,9 @@ export class Engine implements Store {
       keys.encode(key);
       const done = this.#writes.put(bytes, level);
       return started === 0 ? done : done.then(() => meters.put.stop(started));
-    });
+    } catch (error) {
+      return Promise.reject(named('put', error));
+    }
   }
 
   putSync(key: Key, value: Value, options?: WriteOptions): void {
@@ -82,7 +92,13 @@ export class Engine implements Store {
   }
 
   get(key: Key, options?: CallOptions): Promise<Buffer | undefined> {
-    return this.#call('get', options, () => this.#reads.get(key));
+    if (options?.signal !== undefined) return this.#call('get', options, () => this.get(key));
+    try {
+      this.#checkOpen();
+      return this.#reads.get(key);
+    } catch (error) {
+      return Promise.reject(named('get', error));
+    }
   }
 
   getSync(key: Key): Buffer | undefined {
@@ -324,7 +340,8 @@ export class Engine implements Store {
     if (this.#parts.config.readOnly) {
       throw new CairnError('CAIRN_READ_ONLY', 'the store was opened with read_only');
     }
-    const level = options?.durability ?? this.#parts.config.durability.level;
+    const level = options?.durability;
+    if (level === undefined) return this.#parts.config.durability.level;
     if (!LEVELS.has(level)) {
       throw invalid(`durability is one of ${[...LEVELS].join(', ')}, not ${String(level)}`);
     }

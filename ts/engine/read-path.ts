@@ -12,9 +12,11 @@ const MISS: Promise<undefined> = Promise.resolve(undefined);
  */
 export class ReadPath {
   readonly #parts: StoreParts;
+  readonly #settled: (value: Buffer | undefined) => void;
 
   constructor(parts: StoreParts) {
     this.#parts = parts;
+    this.#settled = (value) => void this.#count(value);
   }
 
   get(key: Key): Promise<Buffer | undefined> {
@@ -27,11 +29,15 @@ export class ReadPath {
       meters.get.stop(started);
       return MISS;
     }
-    const read = values.read(handle, keys.bytes, keys.length);
-    return read.then((value) => {
-      meters.get.stop(started);
-      return this.#count(value);
-    });
+    // Counting and the clock without a promise of their own: they cost a tenth of a cold get.
+    const settled =
+      started === 0
+        ? this.#settled
+        : (value: Buffer | undefined): void => {
+            meters.get.stop(started);
+            this.#count(value);
+          };
+    return values.read(handle, keys.bytes, keys.length, settled);
   }
 
   getSync(key: Key): Buffer | undefined {

@@ -180,6 +180,22 @@ export class WritePath {
     });
   }
 
+  /**
+   * {@link placeThrough} for the key that the codec holds, where that takes no waiting; 0 where it
+   * does, or where there is no space.
+   */
+  tryPlaceThrough(value: Uint8Array): number {
+    const { keys, values } = this.#parts;
+    this.#check(value);
+    if (value.length > values.capabilities.inlineBytesMax) return 0;
+    try {
+      return values.place(keys.bytes, keys.length, value, this.sequence + 1, true);
+    } catch (error) {
+      if (isCairnError(error, 'CAIRN_NO_SPACE')) return 0;
+      throw error;
+    }
+  }
+
   /** Places a value that the log will carry by its handle only. */
   async placeThrough(key: Uint8Array, value: Uint8Array): Promise<number> {
     this.#check(value);

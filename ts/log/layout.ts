@@ -42,6 +42,7 @@ function read() {
       'bytesWritten',
       'segmentId',
       'busy',
+      'groupsBegun',
     ]),
     scan: positions(logLayout.scan, [
       'limitSequence',

@@ -156,6 +156,10 @@ export class Log {
   get groups(): number {
     return this.state[this.slots.groups] as number;
   }
+  /** The record appended last is in the group of this number: it is written with all others in it. */
+  get groupsBegun(): number {
+    return this.state[this.slots.groupsBegun] as number;
+  }
   get syncs(): number {
     return this.state[this.slots.syncs] as number;
   }

@@ -132,8 +132,15 @@ export class DramValueStore implements ValueStore {
     return value;
   }
 
-  async read(handle: Handle, key: Uint8Array, keyLength: number): Promise<Buffer | undefined> {
-    return this.readNow(handle, key, keyLength);
+  async read(
+    handle: Handle,
+    key: Uint8Array,
+    keyLength: number,
+    settled?: (value: Buffer | undefined) => void,
+  ): Promise<Buffer | undefined> {
+    const value = this.readNow(handle, key, keyLength);
+    settled?.(value);
+    return value;
   }
 
   readSync(handle: Handle, key: Uint8Array, keyLength: number): Buffer | undefined {

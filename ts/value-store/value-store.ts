@@ -107,8 +107,18 @@ export interface ValueStore {
 
   /** The value, `undefined` when the record is of another key, or PENDING. */
   readNow(handle: Handle, key: Uint8Array, keyLength: number): Buffer | undefined | Pending;
-  /** As {@link readNow}, from the device. @throws CairnError CAIRN_CORRUPTION, CAIRN_IO. */
-  read(handle: Handle, key: Uint8Array, keyLength: number): Promise<Buffer | undefined>;
+  /**
+   * As {@link readNow}, from the device.
+   *
+   * @param settled is called with the value before the promise resolves.
+   * @throws CairnError CAIRN_CORRUPTION, CAIRN_IO.
+   */
+  read(
+    handle: Handle,
+    key: Uint8Array,
+    keyLength: number,
+    settled?: (value: Buffer | undefined) => void,
+  ): Promise<Buffer | undefined>;
   readSync(handle: Handle, key: Uint8Array, keyLength: number): Buffer | undefined;
   /** The whole record, whatever its key: iteration, verify. */
   readRecord(handle: Handle): Promise<StoredRecord>;
