@@ -27,7 +27,8 @@ function installedPeers(): string[] {
 export interface BenchOptions {
   readonly json: boolean;
   readonly quick: boolean;
-  /** Row groups; empty: all that the mode has. */
+  readonly suite: 'yardsticks' | 'composite';
+  /** Row groups; empty: all that the suite and the mode have. */
   readonly only: readonly string[];
   /** Where stores and fio's files go; a directory of its own is made there and removed. */
   readonly directory: string | null;

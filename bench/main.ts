@@ -4,16 +4,26 @@ import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BenchContext, type BenchOptions } from './context.js';
 import { machineFacts } from './machine.js';
-import { parseOptions, QUICK_GROUPS, ROW_GROUPS, USAGE, UsageError } from './options.js';
+import {
+  COMPOSITE_GROUPS,
+  parseOptions,
+  QUICK_GROUPS,
+  ROW_GROUPS,
+  USAGE,
+  UsageError,
+} from './options.js';
 import { jsonDocument, renderReport, type BenchResult } from './report.js';
-import { batchGetInto } from './rows/batch-get-into.js';
+import { batchGetInto, gatherThousand } from './rows/batch-get-into.js';
 import { bulkLoad } from './rows/bulk-load.js';
+import { batchGet } from './rows/batch-get.js';
 import { coldGet } from './rows/cold-get.js';
 import { durablePut } from './rows/durable-put.js';
 import { hotGet } from './rows/hot-get.js';
 import { indexAndReopen } from './rows/index-and-reopen.js';
 import { largerThanMemory } from './rows/larger-than-memory.js';
+import { processPut } from './rows/process-put.js';
 import { failedRow, hasFailed, type RowResult } from './rows/result.js';
+import { ssdIndex } from './rows/ssd-index.js';
 import { renderTable, summary } from './table.js';
 
 const EXIT_USAGE = 2;
@@ -32,10 +42,15 @@ const RUNNERS: readonly {
   { groups: ['batch-get-into'], run: batchGetInto },
   { groups: ['larger-than-memory'], run: largerThanMemory },
   { groups: ['index-memory', 'event-loop', 'reopen'], run: indexAndReopen },
+  { groups: ['gather-1000'], run: gatherThousand },
+  { groups: ['batch-get'], run: batchGet },
+  { groups: ['ssd-index'], run: ssdIndex },
+  { groups: ['process-put'], run: processPut },
 ];
 
 function wantedGroups(options: BenchOptions): ReadonlySet<string> {
   if (options.only.length > 0) return new Set(options.only);
+  if (options.suite === 'composite') return new Set(COMPOSITE_GROUPS);
   return new Set(options.quick ? QUICK_GROUPS : ROW_GROUPS);
 }
 

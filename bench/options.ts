@@ -12,7 +12,11 @@ export const ROW_GROUPS = [
   'event-loop',
   'reopen',
 ] as const;
-export type RowGroup = (typeof ROW_GROUPS)[number];
+/** What part the composite plays: allocators, an index on the device, other durability. */
+export const COMPOSITE_GROUPS = ['gather-1000', 'batch-get', 'ssd-index', 'process-put'] as const;
+const SUITES = ['yardsticks', 'composite'] as const;
+const ALL_GROUPS = [...ROW_GROUPS, ...COMPOSITE_GROUPS];
+export type RowGroup = (typeof ALL_GROUPS)[number];
 
 /** Fill, get, put and gather; the rest takes minutes to load. */
 export const QUICK_GROUPS: readonly RowGroup[] = [
@@ -26,7 +30,9 @@ export const QUICK_GROUPS: readonly RowGroup[] = [
 export const USAGE = `usage: npm run bench -- [options]     (or: cairn bench [options])
 
   --quick             3 short turns a row instead of 5 of 2 s; not the rows that load 10 M keys
-  --only row,row      row groups: ${ROW_GROUPS.join(', ')}
+  --suite name        yardsticks (the rows of the design, the default) or composite
+  --only row,row      row groups: ${ROW_GROUPS.join(', ')};
+                      of the composite: ${COMPOSITE_GROUPS.join(', ')}
   --rounds n          turns a row, 1 to 100
   --dir path          where the data goes (removed at the end); default: build/ of the project
   --json              one JSON document on the standard output instead of the table
@@ -52,10 +58,16 @@ function groups(text: string | undefined): RowGroup[] {
   if (text === undefined) return [];
   const names = text.split(',').map((name) => name.trim());
   return names.map((name) => {
-    const found = ROW_GROUPS.find((group) => group === name);
+    const found = ALL_GROUPS.find((group) => group === name);
     if (found !== undefined) return found;
-    throw new UsageError(`--only ${name}: no such row; there are ${ROW_GROUPS.join(', ')}`);
+    throw new UsageError(`--only ${name}: no such row; there are ${ALL_GROUPS.join(', ')}`);
   });
+}
+
+function suite(text: string): BenchOptions['suite'] {
+  const found = SUITES.find((name) => name === text);
+  if (found !== undefined) return found;
+  throw new UsageError(`--suite ${text}: no such suite; there are ${SUITES.join(', ')}`);
 }
 
 /** @returns null when help is wanted. @throws UsageError */
@@ -69,6 +81,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions | null {
       options: {
         json: { type: 'boolean', default: false },
         quick: { type: 'boolean', default: false },
+        suite: { type: 'string', default: 'yardsticks' },
         only: { type: 'string' },
         dir: { type: 'string' },
         report: { type: 'string' },
@@ -83,6 +96,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions | null {
   return {
     json: values.json,
     quick: values.quick,
+    suite: suite(values.suite),
     only: groups(values.only),
     directory: values.dir ?? null,
     report: values.report ?? null,

@@ -38,6 +38,13 @@ export type Stage =
       readonly rowBytes: number;
     }
   | {
+      readonly stage: 'batch-get';
+      readonly milliseconds: number;
+      readonly batch: number;
+      /** Batches under way at once. */
+      readonly depth: number;
+    }
+  | {
       readonly stage: 'delay';
       readonly during: 'idle' | 'checkpoint';
       readonly milliseconds: number;
@@ -56,6 +63,7 @@ export interface StageAnswer {
 export const GATHER_BATCH_MAX = 1024;
 const GATHER_BATCHES = 256;
 const SYNC_CHUNK = 512;
+const PAGE_BYTES = 4096;
 
 /** The identities of the gather's batches, the same for cairn, the peers and the native loop. */
 export function gatherIdentities(
@@ -119,6 +127,8 @@ export class StageRunner {
         return {};
       case 'gather':
         return { sample: await this.#gather(stage.milliseconds, stage.batch, stage.rowBytes) };
+      case 'batch-get':
+        return { sample: await this.#batchGet(stage.milliseconds, stage.batch, stage.depth) };
       case 'delay':
         return { sample: await this.#delay(stage.during, stage.milliseconds) };
       case 'delay-open':
@@ -238,7 +248,8 @@ export class StageRunner {
     const after = engine.counters();
     if (before === null || after === null) return sample;
     const deviceReads = after.deviceReads - before.deviceReads;
-    return { ...sample, extra: { ...sample.extra, deviceReads } };
+    const indexReads = after.indexReads - before.indexReads;
+    return { ...sample, extra: { ...sample.extra, deviceReads, indexReads } };
   }
 
   async #put(milliseconds: number, depth: number, sync: boolean): Promise<Sample> {
@@ -303,14 +314,7 @@ export class StageRunner {
 
   async #gather(milliseconds: number, batch: number, rowBytes: number): Promise<Sample> {
     const engine = this.#opened();
-    let batches = this.#batches.get(batch);
-    if (batches === undefined) {
-      batches = [];
-      for (let at = 0; at + batch <= this.#picked.length; at += batch) {
-        batches.push(engine.prepareBatch(this.#picked.subarray(at, at + batch)));
-      }
-      this.#batches.set(batch, batches);
-    }
+    const batches = this.#preparedBatches(batch);
     if (this.#rows.length !== batch * rowBytes) this.#rows = new Uint8Array(batch * rowBytes);
     const histogram = new LatencyHistogram();
     const begin = performance.now();
@@ -328,6 +332,43 @@ export class StageRunner {
     const last = (calls - 1) % batches.length;
     this.#compareRows(last * batch, batch, rowBytes);
     return { value: found / ((start - begin) / 1000), latency: histogram.summary() };
+  }
+
+  /** Keys per second; how many reads the device saw for them is in the extras. */
+  async #batchGet(milliseconds: number, batch: number, depth: number): Promise<Sample> {
+    const engine = this.#opened();
+    const batches = this.#preparedBatches(batch);
+    const before = engine.counters();
+    let at = 0;
+    const one = async (): Promise<void> => {
+      const found = await engine.batchGet?.(batches[at++ % batches.length]);
+      if (found !== batch) throw new Error(`${found} of ${batch} values were found`);
+    };
+    const sample = await this.#drive(milliseconds, depth, one);
+    const after = engine.counters();
+    if (before === null || after === null) return sample;
+    const seconds = sample.extra?.['seconds'] ?? Number.NaN;
+    return {
+      ...sample,
+      value: sample.value * batch,
+      extra: {
+        ...sample.extra,
+        readsPerSecond: (after.deviceReads - before.deviceReads) / seconds,
+        pagesPerSecond: (after.deviceReadBytes - before.deviceReadBytes) / PAGE_BYTES / seconds,
+      },
+    };
+  }
+
+  #preparedBatches(batch: number): unknown[] {
+    let batches = this.#batches.get(batch);
+    if (batches === undefined) {
+      batches = [];
+      for (let at = 0; at + batch <= this.#picked.length; at += batch) {
+        batches.push(this.#opened().prepareBatch(this.#picked.subarray(at, at + batch)));
+      }
+      this.#batches.set(batch, batches);
+    }
+    return batches;
   }
 
   #compareRows(from: number, batch: number, rowBytes: number): void {

@@ -19,6 +19,8 @@ export interface OpenOptions {
    * Engine.settle} makes them durable.
    */
   readonly durability: 'each' | 'end';
+  /** Fields of cairn's configuration document that the row is about. */
+  readonly document?: Readonly<Record<string, unknown>>;
 }
 
 /** A key as the engine likes it best, made before the clock runs. */
@@ -29,6 +31,9 @@ export interface Counters {
   readonly logGroups: number;
   readonly logBytes: number;
   readonly deviceReads: number;
+  readonly deviceReadBytes: number;
+  /** Reads of an index that lies on the device. */
+  readonly indexReads: number;
   readonly deviceWriteBytes: number;
   readonly indexBytes: number;
   readonly indexEntries: number;
@@ -67,6 +72,8 @@ export interface Engine {
   prepareBatch(all: Uint32Array): unknown;
   /** Rows of the batch one after the other in `rows`. @returns how many were found. */
   gather(batch: unknown, rows: Uint8Array, rowBytes: number): Promise<number>;
+  /** Private copies of all values of a batch of {@link prepareBatch}. @returns how many were found. */
+  batchGet?(batch: unknown): Promise<number>;
   checkpoint?(): Promise<void>;
   /**
    * Makes all durable and, after a load, waits until nothing runs in the background: reads are

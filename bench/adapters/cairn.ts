@@ -77,6 +77,13 @@ class CairnEngine implements Engine {
     return keys.length - result.missing;
   }
 
+  async batchGet(batch: unknown): Promise<number> {
+    const values = await this.#store.batchGet(batch as BigUint64Array);
+    let found = 0;
+    for (const value of values) if (value !== undefined) found += 1;
+    return found;
+  }
+
   checkpoint(): Promise<void> {
     return this.#store.checkpoint();
   }
@@ -92,6 +99,8 @@ class CairnEngine implements Engine {
       logGroups: stats.log.groups,
       logBytes: stats.log.bytesWritten,
       deviceReads: stats.values.deviceReads,
+      deviceReadBytes: stats.values.deviceReadBytes,
+      indexReads: (stats.index as { readonly deviceReads?: number }).deviceReads ?? 0,
       deviceWriteBytes: stats.values.deviceWriteBytes,
       indexBytes: stats.index.memoryBytes,
       indexEntries: stats.index.entries,
@@ -118,6 +127,7 @@ export function cairnConfig(options: OpenOptions): Readonly<Record<string, unkno
     ...(options.values === 'device' ? { cache: { capacity_bytes: COLD_CACHE_BYTES } } : {}),
     // The default, said because rows quote it: acknowledged means it survives power loss.
     durability: { level: options.durability === 'each' ? 'sync' : 'process' },
+    ...options.document,
   };
 }
 

@@ -15,6 +15,8 @@ export interface FioResult {
 export type FioJob =
   /** io_uring, O_DIRECT, registered buffers and file: what the device gives at this depth. */
   | { readonly kind: 'random-read'; readonly depth: number; readonly blockBytes: number }
+  /** The same, writing blocks that were written before; nothing is synced. */
+  | { readonly kind: 'random-write'; readonly depth: number; readonly blockBytes: number }
   /** The same engine writing a new file from start to end, synced at the end. */
   | { readonly kind: 'sequential-write'; readonly depth: number; readonly blockBytes: number }
   /** pwrite, then fdatasync, over blocks that were written before: the plainest durable write. */
@@ -56,6 +58,8 @@ export function fioArguments(run: FioRun): readonly string[] {
   switch (job.kind) {
     case 'random-read':
       return [...common, ...uring(job.depth), ...timed, '--rw=randread', '--norandommap=1'];
+    case 'random-write':
+      return [...common, ...uring(job.depth), ...timed, '--rw=randwrite', '--norandommap=1'];
     case 'sequential-write':
       return [...common, ...uring(job.depth), '--rw=write', '--end_fsync=1'];
     case 'write-fdatasync':

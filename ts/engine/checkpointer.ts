@@ -9,7 +9,7 @@ import {
 import type { StoreParts } from './parts.js';
 
 /** Bytes of index or values handed to the device at a time. */
-const CHUNK_BYTES = 256 * 1024;
+const CHUNK_BYTES = 128 * 1024;
 
 /** What a chunk of a checkpoint holds; the numbers are on disk. docs/FORMAT.md "Checkpoint". */
 export const ChunkKind = { indexEntries: 1, records: 2 } as const;

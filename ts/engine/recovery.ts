@@ -9,9 +9,9 @@ import { ChunkKind } from './checkpointer.js';
 import type { StoreParts } from './parts.js';
 
 /** Time that recovery holds the event loop at a stretch. */
-const SLICE_MS = 1;
-/** Slots marked without a look at the clock: each may be a cache miss, so up to half a millisecond. */
-const HANDLES_PER_STEP = 1024;
+const SLICE_MS = 0.5;
+/** Slots marked without a look at the clock: each may be a cache miss, so up to a quarter of a millisecond. */
+const HANDLES_PER_STEP = 512;
 
 export interface RecoveryReport {
   readonly records: number;

@@ -9,7 +9,7 @@ import { withDirectory } from '../../support/stores.js';
 
 type Fixture = first.Fixture;
 /** The contents of a folder of fixtures. */
-type Contents = Pick<typeof first, 'FIXTURES' | 'SECOND' | 'expected'>;
+type Contents = Pick<typeof first, 'FIXTURES' | 'expected'> & { readonly SECOND: number };
 
 async function check(store: Store, contents: Contents, { keyOf }: Fixture): Promise<void> {
   const { SECOND, expected } = contents;
