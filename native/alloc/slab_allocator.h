@@ -55,6 +55,10 @@ class SlabAllocator final : public Allocator {
   Status Restore(Handle handle) override;
   AllocatorStats stats() const override;
 
+  /// Below what is in use it only refuses new cells.
+  void set_capacity_bytes(uint64_t capacity_bytes) {
+    options_.capacity_bytes = stats_.capacity_bytes = capacity_bytes;
+  }
   /// Whether a record lives there; false for any handle that cannot be.
   bool IsLive(Handle handle) const;
   /// Size of the groups of a class, a power of two; each is aligned to it.
