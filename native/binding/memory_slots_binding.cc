@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -56,6 +58,14 @@ bool BytesArg(const Napi::Value& value, std::span<std::byte>* view) {
   return ArrayArg(value, napi_uint8_array, view);
 }
 
+std::optional<MemoryAllocatorKind> KindOf(const std::string& name) {
+  if (name == "CONCURRENT_SLAB_MEMORY_POOL") return MemoryAllocatorKind::kConcurrentSlab;
+  if (name == "PERSIST_LOOP_SLAB") return MemoryAllocatorKind::kLoop;
+  if (name == "R2_SLAB") return MemoryAllocatorKind::kArena;
+  if (name == "PERSIST_MEMORY_POOL") return MemoryAllocatorKind::kChunkPool;
+  return std::nullopt;
+}
+
 class NativeMemorySlots final : public Napi::ObjectWrap<NativeMemorySlots> {
  public:
   static void Register(Napi::Env env, Napi::Object exports);
@@ -69,6 +79,11 @@ class NativeMemorySlots final : public Napi::ObjectWrap<NativeMemorySlots> {
   Napi::Value Record(const Napi::CallbackInfo& info);
   Napi::Value Gather(const Napi::CallbackInfo& info);
   Napi::Value ExportRecords(const Napi::CallbackInfo& info);
+  Napi::Value MatchPool(const Napi::CallbackInfo& info);
+  Napi::Value BeginCheckpoint(const Napi::CallbackInfo& info);
+  Napi::Value EndCheckpoint(const Napi::CallbackInfo& info);
+  Napi::Value Adopt(const Napi::CallbackInfo& info);
+  Napi::Value FinishRestore(const Napi::CallbackInfo& info);
   Napi::Value Stats(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);
 
@@ -77,25 +92,53 @@ class NativeMemorySlots final : public Napi::ObjectWrap<NativeMemorySlots> {
   std::unique_ptr<MemorySlots> slots_;  // null once closed
 };
 
-/// new NativeMemorySlots({capacityBytes, sizeClasses?})
-NativeMemorySlots::NativeMemorySlots(const Napi::CallbackInfo& info) : ObjectWrap(info) {
-  const auto options = info[0].As<Napi::Object>();
-  MemorySlots::Options slots;
-  slots.capacity_bytes =
+/// False, with a coded error pending, when an option is none.
+bool ReadOptions(const Napi::Object& options, MemorySlots::Options* slots) {
+  const Napi::Env env = options.Env();
+  slots->capacity_bytes =
       static_cast<uint64_t>(options.Get("capacityBytes").As<Napi::Number>().Int64Value());
   const Napi::Value classes = options.Get("sizeClasses");
   if (classes.IsArray()) {
     const auto list = classes.As<Napi::Array>();
     for (uint32_t i = 0; i < list.Length(); ++i) {
-      slots.payload_classes.push_back(list.Get(i).As<Napi::Number>().Uint32Value());
+      slots->payload_classes.push_back(list.Get(i).As<Napi::Number>().Uint32Value());
     }
   }
-  Result<std::unique_ptr<MemorySlots>> created = MemorySlots::Create(std::move(slots));
-  if (!created.ok()) {
-    ThrowCoded(info.Env(), "CAIRN_NO_SPACE", "the system grants no address space for values");
-    return;
+  const Napi::Value name = options.Get("allocator");
+  if (name.IsString()) {
+    const auto kind = KindOf(name.As<Napi::String>().Utf8Value());
+    if (!kind) {
+      ThrowCoded(env, "CAIRN_INVALID_ARGUMENT", "allocator: an unknown name");
+      return false;
+    }
+    slots->allocator = *kind;
   }
-  slots_ = created.Take();
+  const Napi::Value pool = options.Get("pool");
+  if (!pool.IsObject()) return true;
+  std::span<std::byte> store_id;
+  if (!BytesArg(pool.As<Napi::Object>().Get("storeId"), &store_id) || store_id.size() != 16) {
+    ThrowCoded(env, "CAIRN_INVALID_ARGUMENT", "pool.storeId: 16 bytes");
+    return false;
+  }
+  slots->pool_path = pool.As<Napi::Object>().Get("path").ToString().Utf8Value();
+  std::memcpy(&slots->store_id_low, store_id.data(), 8);
+  std::memcpy(&slots->store_id_high, store_id.data() + 8, 8);
+  return true;
+}
+
+/// new NativeMemorySlots({capacityBytes, sizeClasses?, allocator?, pool?: {path, storeId}})
+NativeMemorySlots::NativeMemorySlots(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+  MemorySlots::Options slots;
+  if (!ReadOptions(info[0].As<Napi::Object>(), &slots)) return;
+  const bool with_pool = !slots.pool_path.empty();
+  Result<std::unique_ptr<MemorySlots>> created = MemorySlots::Create(std::move(slots));
+  if (created.ok()) {
+    slots_ = created.Take();
+  } else if (with_pool) {
+    ThrowStatus(info.Env(), created.status());
+  } else {
+    ThrowCoded(info.Env(), "CAIRN_NO_SPACE", "the system grants no address space for values");
+  }
 }
 
 /// place(key, keyLength, value, sequence): handle or -errno.
@@ -130,7 +173,7 @@ Napi::Value NativeMemorySlots::PlaceRows(const Napi::CallbackInfo& info) {
       rows.size() < (from + count) * row_bytes || handles.size() < count) {
     return Number(env, -EINVAL);
   }
-  if (RecordBytes(sizeof(uint64_t), row_bytes) > slots_->largest_record_bytes()) {
+  if (RecordBytes(sizeof(uint64_t), row_bytes) > MemorySlots::kRecordBytesMax) {
     return Number(env, -E2BIG);
   }
   const auto sequence = static_cast<uint64_t>(info[5].As<Napi::Number>().Int64Value());
@@ -251,6 +294,61 @@ Napi::Value NativeMemorySlots::ExportRecords(const Napi::CallbackInfo& info) {
   return Number(env, 0);
 }
 
+std::optional<PoolStamp> StampArg(const Napi::Value& value) {
+  std::span<std::byte> bytes;
+  PoolStamp stamp;
+  if (!BytesArg(value, &bytes) || bytes.size() != sizeof(stamp)) return std::nullopt;
+  std::memcpy(stamp.data(), bytes.data(), sizeof(stamp));
+  return stamp;
+}
+
+/// matchPool(stamp | undefined): may the records that this checkpoint names be adopted?
+Napi::Value NativeMemorySlots::MatchPool(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (slots_ == nullptr || slots_->pool() == nullptr) return Napi::Boolean::New(env, false);
+  const std::optional<PoolStamp> stamp = StampArg(info[0]);
+  return Napi::Boolean::New(env, slots_->pool()->Match(stamp ? &*stamp : nullptr));
+}
+
+/// beginCheckpoint(stamp): 0 or -errno.
+Napi::Value NativeMemorySlots::BeginCheckpoint(const Napi::CallbackInfo& info) {
+  if (slots_ == nullptr) return Closed(info);
+  const std::optional<PoolStamp> stamp = StampArg(info[0]);
+  if (!stamp || slots_->pool() == nullptr) return Number(info.Env(), -EINVAL);
+  slots_->pool()->Begin(*stamp);
+  return Number(info.Env(), 0);
+}
+
+/// endCheckpoint(): 0 or -errno.
+Napi::Value NativeMemorySlots::EndCheckpoint(const Napi::CallbackInfo& info) {
+  if (slots_ == nullptr) return Closed(info);
+  if (slots_->pool() == nullptr) return Number(info.Env(), -EINVAL);
+  slots_->pool()->End();
+  return Number(info.Env(), 0);
+}
+
+/// adopt(handles, from, to): how many of handles[from..to) were looked at, at least one; those that
+/// do not check are negative afterwards. Or -errno.
+Napi::Value NativeMemorySlots::Adopt(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (slots_ == nullptr) return Closed(info);
+  std::span<double> handles;
+  const size_t from = info[1].As<Napi::Number>().Uint32Value();
+  const size_t to = info[2].As<Napi::Number>().Uint32Value();
+  if (!ArrayArg(info[0], napi_float64_array, &handles) || from >= to || to > handles.size() ||
+      slots_->pool() == nullptr) {
+    return Number(env, -EINVAL);
+  }
+  const Result<size_t> done = slots_->Adopt(handles.subspan(from, to - from));
+  return Number(env, done.ok() ? static_cast<double>(done.value()) : -ErrnoOf(done.status()));
+}
+
+/// finishRestore(): after the log.
+Napi::Value NativeMemorySlots::FinishRestore(const Napi::CallbackInfo& info) {
+  if (slots_ != nullptr) slots_->FinishRestore();
+  return info.Env().Undefined();
+}
+
 /// stats(): {capacityBytes, allocatedBytes, reservedBytes, liveSlots}
 Napi::Value NativeMemorySlots::Stats(const Napi::CallbackInfo& info) {
   const AllocatorStats stats = slots_ == nullptr ? AllocatorStats() : slots_->stats();
@@ -262,10 +360,18 @@ Napi::Value NativeMemorySlots::Stats(const Napi::CallbackInfo& info) {
   return object;
 }
 
-/// close(): gives the memory back; the addresses go with the last view. May be called again.
+/// close(): gives the memory back, that of a pool to its file; the addresses go with the last view.
+/// May be called again.
 Napi::Value NativeMemorySlots::Close(const Napi::CallbackInfo& info) {
-  // The collector may take its time with the views, which nobody reads any more.
-  if (slots_ != nullptr) slots_->memory()->Discard(0, slots_->memory()->committed_bytes());
+  if (slots_ != nullptr) {
+    VirtualMemory& memory = *slots_->memory();
+    // The collector may take its time with the views, which nobody reads any more.
+    if (memory.has_file()) {
+      memory.CloseFile();
+    } else {
+      memory.Discard(0, memory.committed_bytes());
+    }
+  }
   slots_.reset();
   return info.Env().Undefined();
 }
@@ -281,6 +387,11 @@ void NativeMemorySlots::Register(Napi::Env env, Napi::Object exports) {
                       InstanceMethod<&NativeMemorySlots::Record>("record"),
                       InstanceMethod<&NativeMemorySlots::Gather>("gather"),
                       InstanceMethod<&NativeMemorySlots::ExportRecords>("exportRecords"),
+                      InstanceMethod<&NativeMemorySlots::MatchPool>("matchPool"),
+                      InstanceMethod<&NativeMemorySlots::BeginCheckpoint>("beginCheckpoint"),
+                      InstanceMethod<&NativeMemorySlots::EndCheckpoint>("endCheckpoint"),
+                      InstanceMethod<&NativeMemorySlots::Adopt>("adopt"),
+                      InstanceMethod<&NativeMemorySlots::FinishRestore>("finishRestore"),
                       InstanceMethod<&NativeMemorySlots::Stats>("stats"),
                       InstanceMethod<&NativeMemorySlots::Close>("close"),
                   });

@@ -5,6 +5,7 @@
 #include <span>
 
 #include "base/status.h"
+#include "io/unique_fd.h"
 
 namespace cairn {
 
@@ -27,10 +28,21 @@ class VirtualMemory {
   uint64_t size_bytes() const { return size_bytes_; }
   uint64_t committed_bytes() const { return committed_bytes_; }
 
-  /// Makes the first end_bytes accessible, in steps of kCommitBytes. kNoSpace when the system
-  /// refuses the memory.
+  /// Before anything is committed: the memory is that of a file on tmpfs, and outlives the process.
+  /// A page must be backed before it is touched.
+  void UseFile(UniqueFd file) { file_ = std::move(file); }
+  bool has_file() const { return file_.valid(); }
+  /// Lets go of the file and its lock. The mapping stays, and is not written any more.
+  void CloseFile();
+
+  /// Makes the first end_bytes accessible, in steps of kCommitBytes; a file becomes as long.
+  /// kNoSpace when the system refuses the memory.
   static constexpr uint64_t kCommitBytes = 64 << 20;
   Status CommitTo(uint64_t end_bytes);
+  /// Gives a committed range of a file its memory, so that a full file system is kNoSpace here and
+  /// no signal later. Without a file the system does that when a page is touched.
+  /// Source: posix_fallocate(3), tmpfs(5), madvise(2) MADV_POPULATE_WRITE (5.14).
+  Status Back(uint64_t offset_bytes, uint64_t length_bytes);
   /// Gives the memory behind a committed range back; it reads as zeros. Whole pages only.
   void Discard(uint64_t offset_bytes, uint64_t length_bytes);
 
@@ -40,6 +52,7 @@ class VirtualMemory {
   std::byte* data_;
   uint64_t size_bytes_;
   uint64_t committed_bytes_ = 0;
+  UniqueFd file_;
 };
 
 }  // namespace cairn

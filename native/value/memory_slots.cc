@@ -1,6 +1,7 @@
 #include "value/memory_slots.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <utility>
 
@@ -24,6 +25,10 @@ uint64_t ReserveBytes(uint64_t capacity_bytes) {
   return std::min(kReserveBytesMax, capacity_bytes * 4 + kReserveBytesSpare);
 }
 
+/// Records looked at before the event loop has its turn.
+constexpr uint64_t kAdoptBytes = 256 << 10;
+constexpr size_t kRowsPerTake = 256;
+
 constexpr size_t kPrefetchRows = 16;
 constexpr size_t kPrefetchBytesMax = 1024;  // of one row: the processor goes on by itself
 constexpr size_t kLineBytes = 64;
@@ -45,78 +50,170 @@ Result<std::unique_ptr<MemorySlots>> MemorySlots::Create(Options options) {
   if (options.reserve_bytes == 0) options.reserve_bytes = ReserveBytes(options.capacity_bytes);
   Result<std::shared_ptr<VirtualMemory>> memory = VirtualMemory::Reserve(options.reserve_bytes);
   if (!memory.ok()) return memory.status();
-  SlabAllocator::Options slab;
-  slab.classes = MemoryClassesFor(std::move(options.payload_classes));
-  slab.capacity_bytes = options.capacity_bytes;
-  slab.address_space_bytes = std::min(memory.value()->size_bytes(), kAddressSpaceBytes);
-  return std::make_unique<MemorySlots>(memory.Take(), std::move(slab));
+  std::optional<PoolFile> pool;
+  if (!options.pool_path.empty()) {
+    const PoolIdentity identity{options.store_id_low, options.store_id_high,
+                                static_cast<uint16_t>(options.allocator)};
+    Result<PoolFile> opened = PoolFile::Open(options.pool_path, identity, *memory.value());
+    if (!opened.ok()) return opened.status();
+    pool = opened.Take();
+  }
+  return std::make_unique<MemorySlots>(memory.Take(), std::move(pool), std::move(options));
 }
 
-MemorySlots::MemorySlots(std::shared_ptr<VirtualMemory> memory, SlabAllocator::Options options)
-    : memory_(std::move(memory)), allocator_([&] {
-        options.listener = this;
-        return std::move(options);
-      }()) {}
+MemorySlots::MemorySlots(std::shared_ptr<VirtualMemory> memory, std::optional<PoolFile> pool,
+                         Options options)
+    : memory_(std::move(memory)),
+      pool_(std::move(pool)),
+      store_id_low_(options.store_id_low),
+      store_id_high_(options.store_id_high),
+      capacity_bytes_(options.capacity_bytes),
+      restoring_(pool_.has_value()) {
+  MemoryAllocator::Options places;
+  places.kind = options.allocator;
+  places.payload_classes = std::move(options.payload_classes);
+  places.capacity_bytes = restoring_ ? 0 : capacity_bytes_;
+  places.address_space_bytes = std::min(memory_->size_bytes(), kAddressSpaceBytes);
+  places.listener = this;
+  allocator_ = MemoryAllocator::Create(std::move(places));
+}
 
-Result<CellRun> MemorySlots::TakeSlots(int size_class, uint32_t slots) {
-  Result<CellRun> run = allocator_.AllocateRun(static_cast<uint8_t>(size_class), slots);
-  if (!run.ok()) return run;
-  const uint64_t cell_bytes = allocator_.classes()[size_class].cell_bytes;
-  const Status committed =
-      memory_->CommitTo(run.value().offset_bytes + run.value().cells * cell_bytes);
-  if (committed.ok()) return run;
-  allocator_.ReturnCells(static_cast<uint8_t>(size_class), run.value());
-  return committed;
+/// Gets the memory of groups that have none yet; those that were refused stay in the list.
+Status MemorySlots::BackTaken() {
+  Status refused;
+  std::erase_if(unbacked_, [&](const std::pair<uint64_t, uint64_t>& group) {
+    Status status = memory_->CommitTo(group.first + group.second);
+    if (status.ok()) status = memory_->Back(group.first, group.second);
+    if (!status.ok()) refused = status;
+    return status.ok();
+  });
+  return refused;
+}
+
+bool MemorySlots::IsUnbacked(Handle handle) const {
+  const uint64_t begin = HandleOffset(handle);
+  const uint64_t end = begin + allocator_->SlotBytes(handle);
+  return std::any_of(unbacked_.begin(), unbacked_.end(), [&](const auto& group) {
+    return group.first < end && begin < group.first + group.second;
+  });
+}
+
+Result<size_t> MemorySlots::TakeSlots(uint64_t record_bytes, std::span<Handle> handles) {
+  const size_t taken = allocator_->Take(record_bytes, handles);
+  if (taken == 0) return Status(StatusCode::kNoSpace, "allocate");
+  if (unbacked_.empty()) return taken;
+  const Status refused = BackTaken();
+  if (refused.ok()) return taken;
+  // A slot may lie in memory that is there all the same.
+  size_t kept = 0;
+  for (const Handle handle : handles.first(taken)) {
+    if (IsUnbacked(handle)) {
+      allocator_->Free(handle);
+    } else {
+      handles[kept++] = handle;
+    }
+  }
+  if (kept == 0) return refused;
+  return kept;
+}
+
+void MemorySlots::Encode(uint64_t offset_bytes, std::span<const std::byte> key,
+                         std::span<const std::byte> value, uint64_t sequence) {
+  const std::span<std::byte> target(memory_->data() + offset_bytes,
+                                    RecordBytes(key.size(), value.size()));
+  if (!pool_) return EncodeRecordInMemory(target, key, value, sequence);
+  EncodeRecord(target, key, value, sequence,
+               RecordSeed(store_id_low_, store_id_high_, offset_bytes, sequence));
 }
 
 Result<Handle> MemorySlots::Place(std::span<const std::byte> key, std::span<const std::byte> value,
                                   uint64_t sequence) {
-  const int size_class = allocator_.ClassFor(RecordBytes(key.size(), value.size()));
-  if (size_class < 0) return Status(StatusCode::kInvalid, "place");
-  const Result<CellRun> run = TakeSlots(size_class, 1);
-  if (!run.ok()) return run.status();
-  const uint64_t offset = run.value().offset_bytes;
-  const auto number = static_cast<uint8_t>(size_class);
-  const Handle handle = MakeHandle(offset, number);
-  allocator_.MarkLive(handle);
-  allocator_.CloseCell(number, offset);
-  EncodeRecordInMemory({memory_->data() + offset, allocator_.classes()[number].slot_bytes}, key,
-                       value, sequence);
+  const uint64_t record_bytes = RecordBytes(key.size(), value.size());
+  if (record_bytes > kRecordBytesMax) return Status(StatusCode::kInvalid, "place");
+  Handle handle = kNoHandle;
+  const Result<size_t> taken = TakeSlots(record_bytes, {&handle, 1});
+  if (!taken.ok()) return taken.status();
+  Encode(HandleOffset(handle), key, value, sequence);
   return handle;
 }
 
 size_t MemorySlots::PlaceRows(std::span<const uint64_t> keys, std::span<const std::byte> rows,
                               uint32_t row_bytes, uint64_t sequence, std::span<double> handles) {
-  const int size_class = allocator_.ClassFor(RecordBytes(sizeof(uint64_t), row_bytes));
-  if (size_class < 0) return 0;
-  const auto number = static_cast<uint8_t>(size_class);
-  const uint64_t slot_bytes = allocator_.classes()[number].slot_bytes;
+  const uint64_t record_bytes = RecordBytes(sizeof(uint64_t), row_bytes);
+  if (record_bytes > kRecordBytesMax) return 0;
+  std::array<Handle, kRowsPerTake> taken;
   size_t placed = 0;
   while (placed < keys.size()) {
-    const auto wanted = static_cast<uint32_t>(std::min<size_t>(keys.size() - placed, 4096));
-    const Result<CellRun> run = TakeSlots(size_class, wanted);
-    if (!run.ok()) break;
-    for (uint32_t i = 0; i < run.value().cells; ++i, ++placed) {
-      const uint64_t offset = run.value().offset_bytes + i * slot_bytes;
-      const Handle handle = MakeHandle(offset, number);
-      allocator_.MarkLive(handle);
-      allocator_.CloseCell(number, offset);
-      EncodeRecordInMemory({memory_->data() + offset, slot_bytes}, KeyBytes(keys[placed]),
-                           rows.subspan(placed * row_bytes, row_bytes), sequence);
-      handles[placed] = static_cast<double>(handle);
+    const size_t wanted = std::min(keys.size() - placed, taken.size());
+    const Result<size_t> count = TakeSlots(record_bytes, std::span(taken).first(wanted));
+    if (!count.ok()) break;
+    for (size_t i = 0; i < count.value(); ++i, ++placed) {
+      Encode(HandleOffset(taken[i]), KeyBytes(keys[placed]),
+             rows.subspan(placed * row_bytes, row_bytes), sequence);
+      handles[placed] = static_cast<double>(taken[i]);
     }
   }
   return placed;
 }
 
-void MemorySlots::Free(Handle handle) { allocator_.Free(handle); }
+void MemorySlots::Free(Handle handle) { allocator_->Free(handle); }
 
 Result<RecordView> MemorySlots::Read(Handle handle) const {
-  if (!IsLive(handle)) {
-    return Status(StatusCode::kCorruption, "read", {}, HandleOffset(handle));
+  const uint64_t offset = HandleOffset(handle);
+  const uint64_t slot_bytes = allocator_->SlotBytes(handle);
+  if (slot_bytes == 0) return Status(StatusCode::kCorruption, "read", {}, offset);
+  const std::span<const std::byte> slot(memory_->data() + offset, slot_bytes);
+  return pool_ ? DecodeRecord(slot, store_id_low_, store_id_high_, offset)
+               : DecodeRecordInMemory(slot);
+}
+
+uint64_t MemorySlots::CheckedLength(uint64_t offset_bytes) const {
+  if (!pool_->Holds(offset_bytes, kRecordHeaderBytes)) return 0;
+  const std::byte* const start = memory_->data() + offset_bytes;
+  RecordHeader header;
+  std::memcpy(&header, start, kRecordHeaderBytes);
+  const uint64_t length = RecordBytes(header.key_size(), header.value_size);
+  if (length > kRecordBytesMax || !pool_->Holds(offset_bytes, length)) return 0;
+  const bool checks =
+      DecodeRecord({start, length}, store_id_low_, store_id_high_, offset_bytes).ok();
+  return checks ? length : 0;
+}
+
+Result<size_t> MemorySlots::Adopt(std::span<double> handles) {
+  std::vector<uint64_t> damaged;
+  size_t done = 0;
+  for (uint64_t bytes = 0; done < handles.size() && bytes < kAdoptBytes; ++done) {
+    const auto handle = static_cast<Handle>(handles[done]);
+    const uint64_t offset = HandleOffset(handle);
+    const uint64_t length = CheckedLength(offset);
+    bytes += length;
+    // How long it was is not known when it does not check: its first bytes are held.
+    const Status restored = allocator_->Restore(handle, std::max<uint64_t>(length, 1));
+    if (!restored.ok()) return restored;
+    if (length > 0) continue;
+    handles[done] = -handles[done];
+    damaged.push_back(offset);
   }
-  return DecodeRecordInMemory({memory_->data() + HandleOffset(handle),
-                               allocator_.classes()[HandleClass(handle)].slot_bytes});
+  const Status backed = BackTaken();
+  if (!backed.ok()) return backed;
+  // A header without a key is no record, whoever may read it.
+  for (const uint64_t offset : damaged) std::memset(memory_->data() + offset, 0, kRecordHeaderBytes);
+  return done;
+}
+
+void MemorySlots::FinishRestore() {
+  if (!restoring_) return;
+  restoring_ = false;
+  allocator_->set_capacity_bytes(capacity_bytes_);
+  uint64_t at = kAllocationUnitBytes;
+  for (const auto& [offset, bytes] : restored_) {
+    if (offset > at) memory_->Discard(at, offset - at);
+    at = offset + bytes;
+  }
+  if (at < memory_->committed_bytes()) memory_->Discard(at, memory_->committed_bytes() - at);
+  restored_.clear();
+  idle_.clear();
+  idle_bytes_ = 0;
 }
 
 /// The value behind a handle when it is a whole row of that key in accessible memory, else null.
@@ -162,24 +259,30 @@ size_t MemorySlots::Gather(std::span<const double> handles, std::span<const uint
   return missed;
 }
 
-/// The group's memory is in use again. Idle groups lie inside it, or it inside one of them: then
-/// what is left of that one is given back.
+/// The group's memory is in use again. What is left of an idle group that it meets is given back.
 void MemorySlots::OnGroupTaken(uint64_t offset_bytes, uint64_t size_bytes) {
   const uint64_t end = offset_bytes + size_bytes;
+  bool backed = false;
   auto next = idle_.upper_bound(offset_bytes);
   if (next != idle_.begin() && std::prev(next)->first + std::prev(next)->second > offset_bytes) {
     --next;
   }
   while (next != idle_.end() && next->first < end) {
     const uint64_t idle_end = next->first + next->second;
+    if (next->first <= offset_bytes && idle_end >= end) backed = true;
     if (next->first < offset_bytes) memory_->Discard(next->first, offset_bytes - next->first);
     if (idle_end > end) memory_->Discard(end, idle_end - end);
     idle_bytes_ -= next->second;
     next = idle_.erase(next);
   }
+  if (!backed) unbacked_.emplace_back(offset_bytes, size_bytes);
+  if (restoring_) restored_[offset_bytes] = size_bytes;
 }
 
 void MemorySlots::OnGroupFreed(uint64_t offset_bytes, uint64_t size_bytes) {
+  if (restoring_) restored_.erase(offset_bytes);
+  const std::pair<uint64_t, uint64_t> group(offset_bytes, size_bytes);
+  if (std::erase(unbacked_, group) > 0) return memory_->Discard(offset_bytes, size_bytes);
   idle_[offset_bytes] = size_bytes;
   idle_bytes_ += size_bytes;
   // The highest goes first: the lowest is the next to be used.

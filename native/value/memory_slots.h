@@ -3,18 +3,24 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string>
+#include <utility>
 #include <vector>
 
-#include "alloc/slab_allocator.h"
+#include "alloc/memory_allocator.h"
+#include "alloc/size_classes.h"
 #include "base/status.h"
+#include "cache/pool_file.h"
 #include "cache/slot_record.h"
 #include "cache/virtual_memory.h"
 
 namespace cairn {
 
-/// `CONCURRENT_SLAB_MEMORY_POOL`: records in memory, placed by a SlabAllocator over one reservation
-/// of addresses, so that a handle's offset is the record's offset from data().
+/// Records in memory, placed by a MemoryAllocator over one reservation of addresses, so that a
+/// handle's offset is the record's offset from data(). With a pool file the memory outlives the
+/// process, and every record carries its checksum.
 ///
 /// Thread: one. Views handed out stay valid until their slot is freed and placed anew.
 class MemorySlots final : private GroupListener {
@@ -23,20 +29,27 @@ class MemorySlots final : private GroupListener {
     uint64_t capacity_bytes = 0;            // of slots handed out; 0: what the system grants
     std::vector<uint32_t> payload_classes;  // value sizes to fit slots to; empty: the defaults
     uint64_t reserve_bytes = 0;             // of addresses; 0: as the capacity needs, 1 TiB at most
+    MemoryAllocatorKind allocator = MemoryAllocatorKind::kConcurrentSlab;
+    std::string pool_path;  // empty: memory of the process
+    uint64_t store_id_low = 0;
+    uint64_t store_id_high = 0;
   };
   static constexpr uint64_t kRegionBytes = VirtualMemory::kCommitBytes;
+  static constexpr uint64_t kRecordBytesMax = kLargestSlotBytes;
 
-  /// kNoSpace when the system grants no addresses.
+  /// kNoSpace when the system grants no addresses; with a pool file what PoolFile::Open says. The
+  /// capacity of a pool holds from FinishRestore on: what the log brings back is let in.
   static Result<std::unique_ptr<MemorySlots>> Create(Options options);
-  MemorySlots(std::shared_ptr<VirtualMemory> memory, SlabAllocator::Options options);
+  MemorySlots(std::shared_ptr<VirtualMemory> memory, std::optional<PoolFile> pool, Options options);
 
   /// kNoSpace: the capacity is used, or the system refuses memory; kInvalid: too long.
   Result<Handle> Place(std::span<const std::byte> key, std::span<const std::byte> value,
                        uint64_t sequence);
   void Free(Handle handle);
-  bool IsLive(Handle handle) const { return allocator_.IsLive(handle); }
+  bool IsLive(Handle handle) const { return allocator_->SlotBytes(handle) != 0; }
 
-  /// The record of a live handle; kCorruption for any other.
+  /// The record of a live handle; kCorruption for any other, and for one of a pool that does not
+  /// check.
   Result<RecordView> Read(Handle handle) const;
 
   /// Places rows.size() / row_bytes rows with u64 keys; sequence is that of every row.
@@ -51,18 +64,40 @@ class MemorySlots final : private GroupListener {
 
   /// The mapping, for views that outlive this object.
   const std::shared_ptr<VirtualMemory>& memory() const { return memory_; }
-  AllocatorStats stats() const { return allocator_.stats(); }
-  uint64_t largest_record_bytes() const { return allocator_.classes().back().slot_bytes; }
+  AllocatorStats stats() const { return allocator_->stats(); }
+
+  /// Null without a pool file.
+  PoolFile* pool() { return pool_ ? &*pool_ : nullptr; }
+  /// At open, after PoolFile::Match said yes: takes over the records that a checkpoint names, up to
+  /// about a quarter MiB of them, and says how many were looked at. The places of those that do not
+  /// check are held, and become negative in `handles`. kCorruption when two lie in one place,
+  /// kNoSpace.
+  Result<size_t> Adopt(std::span<double> handles);
+  /// After the last Adopt and what the log brought: gives back the memory that nothing is in.
+  void FinishRestore();
 
  private:
   void OnGroupTaken(uint64_t offset_bytes, uint64_t size_bytes) override;
   void OnGroupFreed(uint64_t offset_bytes, uint64_t size_bytes) override;
 
-  Result<CellRun> TakeSlots(int size_class, uint32_t slots);
+  Result<size_t> TakeSlots(uint64_t record_bytes, std::span<Handle> handles);
+  Status BackTaken();
+  bool IsUnbacked(Handle handle) const;
+  void Encode(uint64_t offset_bytes, std::span<const std::byte> key,
+              std::span<const std::byte> value, uint64_t sequence);
+  /// The length of the record at that place of the pool file when it checks, else 0.
+  uint64_t CheckedLength(uint64_t offset_bytes) const;
   const std::byte* RowAt(uint64_t offset_bytes, uint64_t key, uint32_t row_bytes) const;
 
   std::shared_ptr<VirtualMemory> memory_;
-  SlabAllocator allocator_;
+  std::optional<PoolFile> pool_;
+  uint64_t store_id_low_;
+  uint64_t store_id_high_;
+  uint64_t capacity_bytes_;
+  std::unique_ptr<MemoryAllocator> allocator_;
+  std::vector<std::pair<uint64_t, uint64_t>> unbacked_;  // groups without memory yet: offset, bytes
+  std::map<uint64_t, uint64_t> restored_;  // groups taken before FinishRestore: offset -> bytes
+  bool restoring_ = false;
   std::map<uint64_t, uint64_t> idle_;  // freed groups that still hold memory: offset -> bytes
   uint64_t idle_bytes_ = 0;
 };

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,14 +7,24 @@ import { open, type Store, type StoreConfig } from '../../ts/index.js';
 /** Every combination of this version, for suites that all of them pass. */
 export const COMBINATIONS: readonly { readonly name: string; readonly config: StoreConfig }[] = (
   ['IOURING', 'POSIX'] as const
-).flatMap((io) =>
-  (['SSD_VALUE_STORE', 'DRAM_VALUE_STORE'] as const).flatMap((value) =>
-    (['bytes', 'u64'] as const).map((key) => ({
-      name: `${value} on ${io} with ${key} keys`,
-      config: { key: { type: key }, value: { type: value }, io: { type: io } },
+)
+  .flatMap((io) =>
+    (['SSD_VALUE_STORE', 'DRAM_VALUE_STORE'] as const).flatMap((value) =>
+      (['bytes', 'u64'] as const).map((key) => ({
+        name: `${value} on ${io} with ${key} keys`,
+        config: { key: { type: key }, value: { type: value }, io: { type: io } } as StoreConfig,
+      })),
+    ),
+  )
+  .concat(
+    (['PERSIST_LOOP_SLAB', 'R2_SLAB', 'PERSIST_MEMORY_POOL'] as const).map((type, at) => ({
+      name: `DRAM_VALUE_STORE with ${type}`,
+      config: {
+        key: { type: at % 2 === 0 ? 'bytes' : 'u64' },
+        value: { type: 'DRAM_VALUE_STORE', dram_allocator: { type } },
+      },
     })),
-  ),
-);
+  );
 
 /** A directory that is removed after the test. */
 export async function withDirectory<T>(use: (path: string) => Promise<T>): Promise<T> {
@@ -39,6 +50,23 @@ export function withStore<T>(
       await store.close();
     }
   });
+}
+
+/** A directory below /dev/shm that is removed after the test; skips the test where there is none. */
+export async function withSharedMemory<T>(
+  test: Mocha.Context,
+  use: (path: string) => Promise<T>,
+): Promise<T> {
+  if (!existsSync('/dev/shm')) {
+    process.stderr.write('skipped: there is no /dev/shm\n');
+    test.skip();
+  }
+  const path = await mkdtemp('/dev/shm/cairn-test-');
+  try {
+    return await use(path);
+  } finally {
+    await rm(path, { recursive: true, force: true });
+  }
 }
 
 /** Deterministic bytes that differ by seed: a value that came back is the one that was written. */

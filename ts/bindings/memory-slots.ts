@@ -41,6 +41,20 @@ export interface NativeMemorySlots {
     out: Uint8Array,
     result: Float64Array,
   ): number;
+  /** May the records that the checkpoint with this stamp names be adopted? Without: no. */
+  matchPool(stamp: Uint8Array | undefined): boolean;
+  /** `stamp`: 16 random bytes. */
+  beginCheckpoint(stamp: Uint8Array): number;
+  endCheckpoint(): number;
+  /**
+   * Takes over records of the pool file, each checked.
+   *
+   * @returns how many of `handles[from]` to `handles[to - 1]` were looked at, at least one; those
+   *   that do not check are negative afterwards, and their places are held until they are freed.
+   */
+  adopt(handles: Float64Array, from: number, to: number): number;
+  /** Gives back the memory of the pool file that nothing is in. */
+  finishRestore(): void;
   stats(): NativeMemorySlotsStats;
   /** Views of regions stay valid. May be called again. */
   close(): void;
@@ -58,6 +72,10 @@ export interface NativeMemorySlotsOptions {
   readonly capacityBytes: number;
   /** Value sizes to fit slots to; larger values use the default classes. */
   readonly sizeClasses?: readonly number[] | undefined;
+  /** A name of `value.dram_allocator.type`. @default CONCURRENT_SLAB_MEMORY_POOL */
+  readonly allocator?: string | undefined;
+  /** The file that the slots lie in. */
+  readonly pool?: { readonly path: string; readonly storeId: Uint8Array } | undefined;
 }
 
 export interface NativeMemorySlotsConstructor {

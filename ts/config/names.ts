@@ -17,7 +17,12 @@ export const BUILTIN_NAMES: RegisteredNames = {
   engine: ['KVEngineComposite'],
   index: ['DRAM_PET_HASH'],
   value: ['DRAM_VALUE_STORE', 'SSD_VALUE_STORE'],
-  dramAllocator: ['CONCURRENT_SLAB_MEMORY_POOL'],
+  dramAllocator: [
+    'CONCURRENT_SLAB_MEMORY_POOL',
+    'PERSIST_LOOP_SLAB',
+    'R2_SLAB',
+    'PERSIST_MEMORY_POOL',
+  ],
   ssdAllocator: ['SSD_SLAB'],
   io: ['IOURING', 'POSIX'],
 };
@@ -34,11 +39,7 @@ export const LATER_NAMES: Readonly<Record<Slot, ReadonlyMap<string, string>>> = 
     ['SSD_EXTENDIBLE_HASH', 'DRAM_PET_HASH'],
   ]),
   value: new Map([['TIERED_VALUE_STORE', 'SSD_VALUE_STORE with a larger cache.capacity_bytes']]),
-  dramAllocator: new Map([
-    ['PERSIST_LOOP_SLAB', 'CONCURRENT_SLAB_MEMORY_POOL'],
-    ['R2_SLAB', 'CONCURRENT_SLAB_MEMORY_POOL'],
-    ['PERSIST_MEMORY_POOL', 'CONCURRENT_SLAB_MEMORY_POOL'],
-  ]),
+  dramAllocator: new Map(),
   ssdAllocator: new Map([['SSD_BUDDY', 'SSD_SLAB']]),
   io: new Map([['SPDK', 'IOURING']]),
 };
@@ -61,6 +62,15 @@ export const ALIASES: Readonly<Record<Slot, ReadonlyMap<string, string>>> = {
   ssdAllocator: new Map(),
   io: new Map(),
 };
+
+/** Those whose slots lie in a file when `value.path` names a directory for it. */
+export const POOL_ALLOCATORS: ReadonlySet<string> = new Set([
+  'PERSIST_LOOP_SLAB',
+  'PERSIST_MEMORY_POOL',
+]);
+
+/** Those that have no classes to choose. */
+export const CLASSLESS_ALLOCATORS: ReadonlySet<string> = new Set(['PERSIST_LOOP_SLAB', 'R2_SLAB']);
 
 /** Where a slot's name stands in the document, for messages. */
 export const SLOT_FIELDS: Readonly<Record<Slot, string>> = {

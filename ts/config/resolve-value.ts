@@ -1,5 +1,6 @@
+import { resolve as absolutePath } from 'node:path';
 import { alignDown, MIB, PAGE_BYTES, TIB } from '../common/units.js';
-import { acceptedNames, ALIASES } from './names.js';
+import { acceptedNames, ALIASES, CLASSLESS_ALLOCATORS, POOL_ALLOCATORS } from './names.js';
 import type { ResolveContext } from './resolve.js';
 import type { IntegerRule, Section } from './section.js';
 import type { Sections } from './sections.js';
@@ -45,6 +46,9 @@ function resolveDram(section: Section, context: ResolveContext): ResolvedDramAll
     ALIASES.dramAllocator,
   );
   const given = section.integerList('size_classes', sizeClassRule, SIZE_CLASSES_MAX);
+  if (given !== undefined && CLASSLESS_ALLOCATORS.has(type)) {
+    section.refuse('size_classes', `absent with ${type}, which fits every size by itself`);
+  }
   // A quarter is left to the index, the log's buffers and the program itself.
   const capacity = Math.max(MIB, alignDown(Math.floor(machine.memoryBytes * 0.75), PAGE_BYTES));
   return {
@@ -100,6 +104,18 @@ function resolveSsd(section: Section, context: ResolveContext): ResolvedSsdAlloc
   };
 }
 
+/** The directory of the pool file; resolve-paths.ts sees to it that it is below /dev/shm. */
+function poolPath(
+  value: Section,
+  allocatorType: string | undefined,
+  context: ResolveContext,
+): string | undefined {
+  if (allocatorType === undefined || !POOL_ALLOCATORS.has(allocatorType)) return undefined;
+  const given = value.raw('path');
+  if (given === undefined) return context.fixed?.valuePath;
+  return typeof given === 'string' && given !== '' ? absolutePath(given) : undefined;
+}
+
 export function resolveValue(sections: Sections, context: ResolveContext): ResolvedValue {
   const { value, dramAllocator, ssdAllocator, tiering } = sections;
   const type = value.name(
@@ -109,16 +125,18 @@ export function resolveValue(sections: Sections, context: ResolveContext): Resol
     ALIASES.value,
   );
   const used = allocatorsOf(type);
+  const dram = uses(value, 'dram_allocator', used?.dram, type)
+    ? resolveDram(dramAllocator, context)
+    : undefined;
   return {
     type,
+    poolPath: type === 'DRAM_VALUE_STORE' ? poolPath(value, dram?.type, context) : undefined,
     defaultValueSizeHint: value.integer(
       'default_value_size_hint',
       { min: 0, max: VALUE_BYTES_MAX, unit: 'bytes' },
       0,
     ),
-    dramAllocator: uses(value, 'dram_allocator', used?.dram, type)
-      ? resolveDram(dramAllocator, context)
-      : undefined,
+    dramAllocator: dram,
     ssdAllocator: uses(value, 'ssd_allocator', used?.ssd, type)
       ? resolveSsd(ssdAllocator, context)
       : undefined,

@@ -19,6 +19,8 @@ export interface FixedFields {
   readonly keyType: KeyType;
   readonly indexType: string;
   readonly valueType: string;
+  /** Of the pool file. */
+  readonly valuePath: string | undefined;
   readonly dramAllocatorType: string | undefined;
   readonly dramSizeClasses: readonly number[] | undefined;
   readonly ssdAllocatorType: string | undefined;

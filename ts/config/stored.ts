@@ -24,6 +24,7 @@ export function toStoredJson(config: ResolvedConfig): string {
     index: { type: config.index.type },
     value: {
       type: value.type,
+      path: value.poolPath,
       default_value_size_hint: value.defaultValueSizeHint,
       dram_allocator: dram && {
         type: dram.type,
@@ -105,6 +106,7 @@ function parseStored(json: string): FixedFields {
     keyType,
     indexType,
     valueType,
+    valuePath: stringAt(value, 'path'),
     dramAllocatorType: stringAt(dram, 'type'),
     dramSizeClasses: numbersAt(dram, 'size_classes'),
     ssdAllocatorType: stringAt(ssd, 'type'),

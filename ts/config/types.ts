@@ -51,7 +51,10 @@ export interface SsdAllocatorConfig {
 export interface ValueConfig {
   /** @default 'SSD_VALUE_STORE' */
   readonly type?: string | undefined;
-  /** The store directory when `path` is absent; with DRAM_VALUE_STORE empty or below /dev/shm. */
+  /**
+   * The store directory when `path` is absent; with DRAM_VALUE_STORE empty or below /dev/shm. With
+   * PERSIST_LOOP_SLAB and PERSIST_MEMORY_POOL the directory of the pool file.
+   */
   readonly path?: string | undefined;
   /** Bytes, 0 to 64 MiB: what most values measure; 0 is unknown. @default 0 */
   readonly default_value_size_hint?: number | undefined;
@@ -138,6 +141,8 @@ export interface ResolvedSsdAllocator {
 
 export interface ResolvedValue {
   readonly type: string;
+  /** Directory of the pool file; undefined: values are in the memory of the process. */
+  readonly poolPath: string | undefined;
   readonly defaultValueSizeHint: number;
   /** Only where the value store's type uses one, or the document gives one to a custom type. */
   readonly dramAllocator: ResolvedDramAllocator | undefined;

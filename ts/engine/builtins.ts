@@ -1,4 +1,5 @@
 import { FileSet } from '../bindings/file-set.js';
+import { BUILTIN_NAMES } from '../config/names.js';
 import type { ResolvedConfig } from '../config/types.js';
 import { KIB, MIB } from '../common/units.js';
 import { HashIndex } from '../index/hash-index.js';
@@ -33,16 +34,22 @@ export function createRegistry(): Registry<Factories> {
       readOnly: config.readOnly,
     }),
   );
-  registry.register('value', 'DRAM_VALUE_STORE', ({ config, tuning, slots }) => {
+  registry.register('value', 'DRAM_VALUE_STORE', ({ config, storeId, tuning, slots }) => {
     // The log carries every value; half of it is what one batch may take.
     const capacityBytes = tuning.logCapacityBytes ?? config.log.capacityBytes;
     const valueBytesMax = Math.min(64 * MIB, Math.floor((capacityBytes / 2) * 0.99) - 128 * KIB);
-    return new DramValueStore({ ...slots, valueBytesMax });
+    const directory = config.value.poolPath;
+    // A pool is written from the first moment on.
+    const pool = directory === undefined || config.readOnly ? undefined : { directory, storeId };
+    return new DramValueStore({ ...slots, valueBytesMax, pool });
   });
-  registry.register('dramAllocator', 'CONCURRENT_SLAB_MEMORY_POOL', ({ value }) => ({
-    sizeClasses: value.dramAllocator?.sizeClasses,
-    capacityBytes: value.dramAllocator?.capacityBytes ?? 0,
-  }));
+  for (const allocator of BUILTIN_NAMES.dramAllocator) {
+    registry.register('dramAllocator', allocator, ({ value }) => ({
+      sizeClasses: value.dramAllocator?.sizeClasses,
+      capacityBytes: value.dramAllocator?.capacityBytes ?? 0,
+      allocator,
+    }));
+  }
   registry.register('ssdAllocator', 'SSD_SLAB', ({ value }) => ({
     sizeClasses: value.ssdAllocator?.sizeClasses,
     capacityBytes: value.ssdAllocator?.capacityBytes ?? 0,

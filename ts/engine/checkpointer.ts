@@ -12,7 +12,7 @@ import type { StoreParts } from './parts.js';
 const CHUNK_BYTES = 128 * 1024;
 
 /** What a chunk of a checkpoint holds; the numbers are on disk. docs/FORMAT.md "Checkpoint". */
-export const ChunkKind = { indexEntries: 1, records: 2 } as const;
+export const ChunkKind = { indexEntries: 1, records: 2, poolStamp: 3 } as const;
 
 /** What the checkpointer needs to know of the writers. */
 export interface WriterView {
@@ -138,8 +138,12 @@ export class Checkpointer {
   async #fill(writer: CheckpointWriter): Promise<CheckpointSummary> {
     const { log, values } = this.#parts;
     try {
-      if (values.capabilities.persistent) await this.#exportIndex(writer);
-      else await this.#exportRecords(writer);
+      // A pool that is found again needs no more than the first two of the three.
+      if (values.pool !== undefined) await writer.add(ChunkKind.poolStamp, values.pool.stamp, 0);
+      if (values.capabilities.persistent || values.pool !== undefined) {
+        await this.#exportIndex(writer);
+      }
+      if (!values.capabilities.persistent) await this.#exportRecords(writer);
       // Entries put since the start may be in the picture: their records must not be lost.
       await log.sync();
       return await writer.finish();

@@ -309,7 +309,8 @@ export class Engine implements Store {
     } catch (error) {
       failure = error;
     }
-    await log.close();
+    // The others are let go of all the same, the lock of a pool file among them.
+    await log.close().catch((error: unknown) => (failure ??= error));
     await values.close();
     index.close();
     await fileSet.dispose();

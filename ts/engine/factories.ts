@@ -29,6 +29,8 @@ export interface SlotPlan {
   readonly sizeClasses: readonly number[] | undefined;
   /** Limit on what the slots take; 0: none. */
   readonly capacityBytes: number;
+  /** Of the addon's allocators in memory; undefined: CONCURRENT_SLAB_MEMORY_POOL. */
+  readonly allocator?: string | undefined;
 }
 
 /** Sizes that are no business of the configuration; tests on small disks make them small. */

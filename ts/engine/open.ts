@@ -12,7 +12,7 @@ import type { Registry } from '../registry/registry.js';
 import { VALUES_FILE } from '../value-store/values-file.js';
 import type { Store } from './api.js';
 import { createRegistry } from './builtins.js';
-import type { Factories, Tuning } from './factories.js';
+import type { Factories, SlotPlan, Tuning } from './factories.js';
 import { createKeyCodec } from './keys.js';
 import { Meters, type StoreParts } from './parts.js';
 import { recover, type ReplayEnd } from './recovery.js';
@@ -142,10 +142,7 @@ function checkTypes(config: ResolvedConfig, registry: Registry<Factories>): void
   registry.get('io', config.io.type);
 }
 
-function allocatorPlan(
-  config: ResolvedConfig,
-  registry: Registry<Factories>,
-): { sizeClasses: readonly number[] | undefined; capacityBytes: number } {
+function allocatorPlan(config: ResolvedConfig, registry: Registry<Factories>): SlotPlan {
   const { ssdAllocator, dramAllocator } = config.value;
   if (ssdAllocator !== undefined) {
     return registry.get('ssdAllocator', ssdAllocator.type)(config);

@@ -6,6 +6,7 @@ import { CheckpointReader } from '../log/checkpoint.js';
 import { RECORD_DELETE, RECORD_PUT, RECORD_PUT_PART } from '../log/log.js';
 import type { RecordBatch } from '../log/record-batch.js';
 import { ChunkKind } from './checkpointer.js';
+import type { ValuePool } from '../value-store/value-store.js';
 import type { StoreParts } from './parts.js';
 
 /** Time that recovery holds the event loop at a stretch. */
@@ -47,6 +48,7 @@ export async function recover(
   const replayed = new ReplayedLog(parts);
   const end = await replay((batch) => replayed.apply(batch));
   if (parts.values.capabilities.persistent) await restoreSlots(parts, slicer);
+  else parts.values.finishRestore();
   return {
     records: end.records,
     milliseconds: performance.now() - began,
@@ -60,22 +62,64 @@ export interface ReplayEnd {
 }
 
 async function loadCheckpoint(parts: Omit<StoreParts, 'log'>, slicer: Slicer): Promise<void> {
-  const { manifest, fileSet, index } = parts;
+  const { manifest, fileSet, index, values } = parts;
+  const { pool } = values;
   const { checkpointId, checkpointBytes, checkpointCrc, startSequence, storeId } = manifest.current;
-  if (checkpointId === 0) return;
+  if (checkpointId === 0) {
+    pool?.match(undefined);
+    return;
+  }
   const expected = { bytes: checkpointBytes, crc: checkpointCrc, startSequence };
   const records = new RecordStream(parts);
+  /** Undefined until the first chunk tells; whether the pool holds what the index entries name. */
+  let adopting: boolean | undefined;
+  let adopted = false;
   for await (const chunk of new CheckpointReader(
     fileSet,
     { storeId, id: checkpointId },
     expected,
   )) {
-    if (chunk.kind === ChunkKind.indexEntries) index.importChunk(chunk.payload);
-    else if (chunk.kind === ChunkKind.records) await records.add(chunk.payload, slicer);
-    else throw damagedCheckpoint(`has a chunk of unknown kind ${chunk.kind}`);
+    const stamp = chunk.kind === ChunkKind.poolStamp ? chunk.payload : undefined;
+    adopting ??= pool?.match(stamp) ?? false;
+    switch (chunk.kind) {
+      case ChunkKind.poolStamp:
+        break;
+      case ChunkKind.indexEntries:
+        // Without the pool that they are of, they name nothing.
+        if (values.capabilities.persistent || adopting) index.importChunk(chunk.payload);
+        break;
+      case ChunkKind.records:
+        if (adopting && !adopted) {
+          adopted = true;
+          if ((await adoptSlots(parts, slicer)) === 0) return;
+        }
+        await records.add(chunk.payload, slicer);
+        break;
+      default:
+        throw damagedCheckpoint(`has a chunk of unknown kind ${chunk.kind}`);
+    }
     await slicer.pause();
   }
+  // A checkpoint without chunks is that of an empty store.
+  if (adopting === undefined) pool?.match(undefined);
+  if (adopting === true && !adopted) await adoptSlots(parts, slicer);
   records.end();
+}
+
+/** Takes over the records of the pool that the index names. @returns how many are lost. */
+async function adoptSlots(parts: Omit<StoreParts, 'log'>, slicer: Slicer): Promise<number> {
+  const { index } = parts;
+  const pool = parts.values.pool as ValuePool;
+  const handles = new Float64Array(index.capabilities.handlesPerStepMax);
+  for (let cursor = 0; cursor < INDEX_CURSOR_END;) {
+    const { count, next } = index.handlesFrom(cursor, handles);
+    cursor = next;
+    for (let from = 0; from < count;) {
+      from = pool.adopt(handles, from, Math.min(from + HANDLES_PER_STEP, count));
+      await slicer.pause();
+    }
+  }
+  return pool.lost;
 }
 
 /** Records of a store in memory, as ValueStore.exportRecords wrote them, cut into chunks anywhere. */
@@ -97,16 +141,22 @@ class RecordStream {
       const valueAt = keyAt + keyLength;
       if (keyLength === 0) throw damagedCheckpoint('has a record without a key');
       if (valueAt + valueLength > bytes.length) break;
-      placeInMemory(
-        this.#parts,
-        bytes.subarray(keyAt, valueAt),
-        bytes.subarray(valueAt, valueAt + valueLength),
-        bytes.readDoubleLE(at + 8),
-      );
+      const key = bytes.subarray(keyAt, valueAt);
+      const value = bytes.subarray(valueAt, valueAt + valueLength);
+      if (!this.#isThere(key)) placeInMemory(this.#parts, key, value, bytes.readDoubleLE(at + 8));
       at = valueAt + valueLength;
       await slicer.pause();
     }
     this.#rest = bytes.subarray(at);
+  }
+
+  /** Found in the pool: only what is lost there is taken from the checkpoint. */
+  #isThere(key: Uint8Array): boolean {
+    const { keys, index, values } = this.#parts;
+    if (values.pool === undefined) return false;
+    keys.encodeStored(key, key.length);
+    const handle = index.get(keys.hash);
+    return handle !== 0 && !values.pool.isLost(handle);
   }
 
   end(): void {

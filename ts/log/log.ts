@@ -327,9 +327,12 @@ export class Log {
   /** Writes what is pending, makes it durable, closes the files. May be called again. */
   async close(): Promise<void> {
     if (this.closed) return;
-    if (this.failure === undefined) {
-      await this.sync();
+    let failed: unknown;
+    try {
+      if (this.failure === undefined) await this.sync();
       while (this.isBusy() && this.failure === undefined) await this.whenRoom();
+    } catch (error) {
+      failed = error;
     }
     this.closed = true;
     this.native.close();
@@ -339,6 +342,7 @@ export class Log {
     this.roomWaiters = [];
     this.syncWaiters.length = 0;
     await this.segments.close();
+    if (failed !== undefined) throw failed as Error;
   }
 
   private isBusy(): boolean {

@@ -2,6 +2,7 @@ import { addon } from '../bindings/addon.js';
 import type { NativeMemorySlots } from '../bindings/memory-slots.js';
 import { errnoError } from '../bindings/status.js';
 import { CairnError } from '../common/errors.js';
+import { MemoryPool, openMemorySlots, type PoolPlace } from './memory-pool.js';
 import { RetiredSlots } from './retired-slots.js';
 import type {
   Handle,
@@ -32,6 +33,10 @@ export interface DramValueStoreOptions {
   readonly sizeClasses?: readonly number[] | undefined;
   /** Default and maximum 64 MiB; smaller where the log cannot carry that much. */
   readonly valueBytesMax?: number | undefined;
+  /** A name of `value.dram_allocator.type`. @default CONCURRENT_SLAB_MEMORY_POOL */
+  readonly allocator?: string | undefined;
+  /** Where the slots outlive the process. */
+  readonly pool?: PoolPlace | undefined;
 }
 
 interface Region {
@@ -46,7 +51,7 @@ interface Region {
  */
 export class DramValueStore implements ValueStore {
   readonly capabilities: ValueStoreCapabilities;
-  readonly waitsForCheckpoint = false;
+  readonly pool: MemoryPool | undefined;
   readonly #native: NativeMemorySlots;
   readonly #retired: RetiredSlots;
   readonly #exported = new Float64Array(3);
@@ -57,9 +62,14 @@ export class DramValueStore implements ValueStore {
     if (Native.regionBytes !== REGION_BYTES || Native.recordHeaderBytes !== HEADER_BYTES) {
       throw new CairnError('CAIRN_INCOMPATIBLE', 'the addon is of another version than this code');
     }
-    const { capacityBytes, sizeClasses } = options;
-    this.#native = new Native({ capacityBytes, sizeClasses });
-    this.#retired = new RetiredSlots((handles, from, to) => this.#native.free(handles, from, to));
+    const { capacityBytes, sizeClasses, allocator } = options;
+    const opened = openMemorySlots({ capacityBytes, sizeClasses, allocator }, options.pool);
+    this.#native = opened.slots;
+    this.pool = opened.pool;
+    this.#retired = new RetiredSlots(
+      (handles, from, to) => this.#native.free(handles, from, to),
+      this.pool !== undefined,
+    );
     const valueBytesMax = Math.min(options.valueBytesMax ?? VALUE_BYTES_MAX, VALUE_BYTES_MAX);
     this.capabilities = {
       persistent: false,
@@ -67,6 +77,10 @@ export class DramValueStore implements ValueStore {
       // The log is the only durable copy, so that it carries every value.
       inlineBytesMax: valueBytesMax,
     };
+  }
+
+  get waitsForCheckpoint(): boolean {
+    return this.pool !== undefined && this.#retired.waiting > 0;
   }
 
   place(key: Uint8Array, keyLength: number, value: Uint8Array, sequence: number): Handle {
@@ -167,14 +181,21 @@ export class DramValueStore implements ValueStore {
     this.#retired.push(handle, sequence);
   }
   discard(handle: Handle): void {
+    this.pool?.forget(handle);
     this.#retired.discard(handle);
   }
   onDurable(sequence: number): void {
     this.#retired.onDurable(sequence);
   }
-  // Checkpoints carry the records themselves: none of them names a slot.
-  onCheckpointBegin(): void {}
-  onCheckpointEnd(): void {}
+  // Checkpoints carry the records themselves. Those of a pool name its slots as well.
+  onCheckpointBegin(): void {
+    this.pool?.beginCheckpoint();
+    this.#retired.beginCheckpoint();
+  }
+  onCheckpointEnd(): void {
+    this.pool?.endCheckpoint();
+    this.#retired.endCheckpoint();
+  }
   pin(): () => void {
     return this.#retired.pin();
   }
@@ -185,7 +206,9 @@ export class DramValueStore implements ValueStore {
   restore(_handles: Float64Array, count: number): void {
     if (count > 0) this.rewrite();
   }
-  finishRestore(): void {}
+  finishRestore(): void {
+    this.pool?.finishRestore();
+  }
 
   exportRecords(
     handles: Float64Array,
@@ -212,6 +235,7 @@ export class DramValueStore implements ValueStore {
       deviceWriteBytes: 0,
       memoryHits: 0,
       memoryBytes: slots.reservedBytes,
+      ...(this.pool === undefined ? {} : { pool: this.pool.stats() }),
     };
   }
 

@@ -5,7 +5,8 @@ export type FreeSlots = (handles: Float64Array, from: number, to: number) => voi
 
 /**
  * Slots in memory that were replaced, oldest first, until the records that replaced them are durable
- * and no pin from before is held. Memory has no checkpoint to wait for and no reads under way.
+ * and no pin from before is held. Memory has no reads under way, and a checkpoint to wait for only
+ * where it outlives the process.
  */
 export class RetiredSlots {
   readonly #free: FreeSlots;
@@ -19,8 +20,14 @@ export class RetiredSlots {
   /** Per pin the number of slots retired before it, ascending. */
   readonly #pins: number[] = [];
 
-  constructor(free: FreeSlots) {
+  /** How many were retired before the last checkpoint began, and before the one in force did. */
+  #begun = 0;
+  #inForce: number;
+
+  /** @param waitsForCheckpoint the one in force names slots that must not be used again. */
+  constructor(free: FreeSlots, waitsForCheckpoint = false) {
     this.#free = free;
+    this.#inForce = waitsForCheckpoint ? 0 : Number.POSITIVE_INFINITY;
   }
 
   get waiting(): number {
@@ -45,6 +52,16 @@ export class RetiredSlots {
     this.#release();
   }
 
+  /** It will name no slot that was retired before. */
+  beginCheckpoint(): void {
+    this.#begun = this.#freed + this.waiting;
+  }
+
+  endCheckpoint(): void {
+    if (this.#inForce !== Number.POSITIVE_INFINITY) this.#inForce = this.#begun;
+    this.#release();
+  }
+
   /** Holds back every slot retired from now on. */
   pin(): () => void {
     const before = this.#freed + this.waiting;
@@ -60,10 +77,10 @@ export class RetiredSlots {
   }
 
   #release(): void {
-    const oldest = this.#pins[0];
-    const unpinned = oldest === undefined ? this.#tail : this.#head + oldest - this.#freed;
+    const held = Math.min(this.#pins[0] ?? Number.POSITIVE_INFINITY, this.#inForce);
+    const limit = Math.min(this.#tail, this.#head + held - this.#freed);
     let end = this.#head;
-    while (end < unpinned && (this.#sequences[end] as number) <= this.#durable) end++;
+    while (end < limit && (this.#sequences[end] as number) <= this.#durable) end++;
     if (end === this.#head) return;
     this.#free(this.#handles, this.#head, end);
     this.#freed += end - this.#head;

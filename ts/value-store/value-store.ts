@@ -44,6 +44,37 @@ export interface ValueStoreStats {
   readonly memoryHits: number;
   /** Now held in memory: pages to be written, cache, or all the values. */
   readonly memoryBytes: number;
+  /** Of stores in memory whose slots lie in a file. */
+  readonly pool?: PoolStats | undefined;
+}
+
+export interface PoolStats {
+  readonly file: string;
+  /** Records that were found again in it at open. */
+  readonly adopted: number;
+  /** Records that should have been there and did not check: the checkpoint gave them instead. */
+  readonly dropped: number;
+}
+
+/** The pool file of a store in memory: a new process finds the records of the last one there. */
+export interface ValuePool {
+  /** Goes into the checkpoint that begins; another one for each. */
+  readonly stamp: Uint8Array;
+  /**
+   * At open, before anything is placed: does the pool hold the slots that the checkpoint with this
+   * stamp names? When not it is empty.
+   */
+  match(stamp: Uint8Array | undefined): boolean;
+  /**
+   * Takes over the records at some of `handles[from..count)`, each of them checked.
+   *
+   * @returns the first index that was not looked at.
+   */
+  adopt(handles: Float64Array, from: number, count: number): number;
+  /** The index still names a record there that did not check, until it is discarded. */
+  isLost(handle: Handle): boolean;
+  /** How many are lost. */
+  readonly lost: number;
 }
 
 export interface ValueStore {
@@ -165,7 +196,7 @@ export interface ValueStore {
   ): void;
   /** At open, after the log: the index names these. @throws CairnError CAIRN_CORRUPTION. */
   restore(handles: Float64Array, count: number): void;
-  /** At open, after the last {@link restore}. */
+  /** At open, after the last {@link restore}, and when the log has been replayed. */
   finishRestore(): void;
 
   /**
@@ -181,6 +212,9 @@ export interface ValueStore {
     count: number,
     out: Uint8Array,
   ): { readonly bytes: number; readonly next: number; readonly needs: number };
+
+  /** Only of stores in memory whose slots lie in a file. */
+  readonly pool?: ValuePool | undefined;
 
   stats(): ValueStoreStats;
   close(): Promise<void>;

@@ -39,7 +39,12 @@ export function configOf(workload: Workload): ResolvedConfig {
   return resolveConfig({
     path: '/simulated',
     key: { type: workload.keyType },
-    value: { type: workload.valueType },
+    value: {
+      type: workload.valueType,
+      ...(workload.valueType === 'DRAM_VALUE_STORE'
+        ? { dram_allocator: { type: workload.allocator } }
+        : {}),
+    },
     log: { inline_value_bytes: INLINE_BYTES },
   });
 }

@@ -1,3 +1,4 @@
+import { BUILTIN_NAMES } from '../../../ts/config/names.js';
 import type { DurabilityLevel } from '../../../ts/engine/api.js';
 import { SeededRandom } from './random.js';
 
@@ -38,6 +39,8 @@ export interface Workload {
   readonly seed: number;
   readonly keyType: 'bytes' | 'u64';
   readonly valueType: 'SSD_VALUE_STORE' | 'DRAM_VALUE_STORE';
+  /** Of a store in memory. */
+  readonly allocator?: string;
   /** Completions come in a seeded order. */
   readonly reorder: boolean;
   readonly steps: readonly Step[];
@@ -68,6 +71,8 @@ export function enumeratedWorkload(length: number, index: number): Workload {
   };
 }
 
+const DRAM_ALLOCATORS = BUILTIN_NAMES.dramAllocator;
+
 /** 2 to 12 steps at mixed levels, some of them overlapping. */
 export function randomWorkload(seed: number): Workload {
   const random = new SeededRandom(seed);
@@ -84,6 +89,7 @@ export function randomWorkload(seed: number): Workload {
     seed,
     keyType: random.chance(0.25) ? 'u64' : 'bytes',
     valueType: random.chance(0.07) ? 'DRAM_VALUE_STORE' : 'SSD_VALUE_STORE',
+    allocator: DRAM_ALLOCATORS[seed % DRAM_ALLOCATORS.length] as string,
     reorder: random.chance(0.5),
     steps,
   };
@@ -103,5 +109,9 @@ export function describeWorkload(workload: Workload): string {
     (step) => `${step.kind}/${step.level}${step.overlapped ? '+' : ''}`,
   );
   const order = workload.reorder ? ', completions reordered' : '';
-  return `${workload.name} (${workload.keyType}, ${workload.valueType}${order}): ${steps.join(' ')}`;
+  const value =
+    workload.valueType === 'DRAM_VALUE_STORE'
+      ? `${workload.valueType} ${workload.allocator}`
+      : workload.valueType;
+  return `${workload.name} (${workload.keyType}, ${value}${order}): ${steps.join(' ')}`;
 }

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { open } from '../../../ts/index.js';
+import { open, type Store } from '../../../ts/index.js';
 import { isAllowed, isDelete, keysOf, versionOf, type GroupHistory } from './history.js';
 
 const WRITER = fileURLToPath(new URL('./writer.ts', import.meta.url));
@@ -13,6 +13,8 @@ export interface KillOptions {
   readonly level: 'sync' | 'process';
   /** After the store was opened. */
   readonly killAfterMs: number;
+  /** Looks at the store that was opened after the kill. */
+  readonly inspect?: (store: Store) => void;
 }
 
 export function newHistory(): GroupHistory[] {
@@ -42,6 +44,7 @@ export async function killCycle(history: GroupHistory[], options: KillOptions): 
     }
     const report = await store.verify();
     if (report.damagedCount > 0) throw new Error(`damaged: ${JSON.stringify(report.damaged)}`);
+    options.inspect?.(store);
   } finally {
     await store.close();
   }

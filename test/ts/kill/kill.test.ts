@@ -1,6 +1,8 @@
+import assert from 'node:assert/strict';
 import { join } from 'node:path';
+import { open } from '../../../ts/index.js';
 import { killCycle, newHistory } from '../../support/kill/cycle.js';
-import { withDirectory } from '../../support/stores.js';
+import { withDirectory, withSharedMemory } from '../../support/stores.js';
 
 const CYCLES = 8; // per backend and level: 32 in all
 
@@ -18,5 +20,31 @@ describe('a process killed under load', function () {
           }
         }));
     }
+  }
+
+  for (const type of ['PERSIST_LOOP_SLAB', 'PERSIST_MEMORY_POOL']) {
+    it(`finds its values again in memory: ${type}, ${CYCLES} kills`, function () {
+      return withSharedMemory(this, (shared) =>
+        withDirectory(async (directory) => {
+          const path = join(directory, 'store');
+          const history = newHistory();
+          const value = { type: 'DRAM_VALUE_STORE', path: shared, dram_allocator: { type } };
+          await (await open(path, { value })).close();
+          for (let cycle = 0; cycle < CYCLES; cycle++) {
+            await killCycle(history, {
+              path,
+              io: 'IOURING',
+              level: cycle % 2 === 0 ? 'process' : 'sync',
+              killAfterMs: (cycle * 37) % 120,
+              inspect: (store) => {
+                const { pool } = store.stats().values;
+                assert.equal(pool?.dropped, 0);
+                if (cycle > 0) assert.ok((pool?.adopted ?? 0) > 0, 'nothing was found');
+              },
+            });
+          }
+        }),
+      );
+    });
   }
 });

@@ -3,6 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { isCairnError } from '../../../ts/common/errors.js';
+import { BUILTIN_NAMES } from '../../../ts/config/names.js';
 import { DramValueStore } from '../../../ts/value-store/dram-value-store.js';
 import { RetiredSlots } from '../../../ts/value-store/retired-slots.js';
 import { patternOf, valueStoreConformance } from '../../support/value-store-conformance.js';
@@ -10,9 +11,13 @@ import { patternOf, valueStoreConformance } from '../../support/value-store-conf
 const MIB = 2 ** 20;
 
 describe('DramValueStore', () => {
-  valueStoreConformance({
-    open: async ({ capacityBytes }) => new DramValueStore({ capacityBytes }),
-  });
+  for (const allocator of BUILTIN_NAMES.dramAllocator) {
+    describe(`with ${allocator}`, () => {
+      valueStoreConformance({
+        open: async ({ capacityBytes }) => new DramValueStore({ capacityBytes, allocator }),
+      });
+    });
+  }
 
   describe('with explicit size classes', () => {
     valueStoreConformance({
@@ -20,6 +25,43 @@ describe('DramValueStore', () => {
         new DramValueStore({ capacityBytes, sizeClasses: [100, 512, 8000] }),
     });
   });
+
+  // Symptom: a value came back longer than it was put, filled up with what lay behind it.
+  // Cause in the seed system: R2_SLAB reported the usable size of its allocator.
+  // Here: the record says how long its value is, whatever the slot takes.
+  for (const allocator of BUILTIN_NAMES.dramAllocator) {
+    it(`returns the exact length of every value, past 1 KiB as well: ${allocator}`, async () => {
+      const store = new DramValueStore({ capacityBytes: 0, allocator });
+      const key = Buffer.from('key');
+      for (let length = 0; length < 5000; length += length < 1100 ? 1 : 97) {
+        const value = patternOf(length, length);
+        const handle = store.place(key, 3, value, 1);
+        assert.deepEqual(store.readNow(handle, key, 3), value);
+        assert.deepEqual((await store.readRecord(handle)).value, value);
+        store.discard(handle);
+      }
+      await store.close();
+    });
+
+    // Symptom: the first slot of a second store lay inside the first store's memory.
+    // Cause in the seed system: the chunk in use was kept per thread and size class.
+    // Here: a store's allocator is its own.
+    it(`keeps two stores of one thread apart: ${allocator}`, async () => {
+      const stores = [1, 2].map(() => new DramValueStore({ capacityBytes: 0, allocator }));
+      const placed = Array.from({ length: 2000 }, (_, i) => {
+        const key = Buffer.from(`key ${i}`);
+        const store = stores[i % 2] as DramValueStore;
+        const handle = store.place(key, key.length, patternOf(i, (i * 7) % 3000), 1);
+        if (i % 5 === 0) store.discard(handle);
+        return { store, key, handle, i };
+      });
+      for (const { store, key, handle, i } of placed) {
+        if (i % 5 === 0) continue;
+        assert.deepEqual(store.readNow(handle, key, key.length), patternOf(i, (i * 7) % 3000));
+      }
+      for (const store of stores) await store.close();
+    });
+  }
 
   it('reads values that cross the end of a region', async () => {
     const store = new DramValueStore({ capacityBytes: 0 });
