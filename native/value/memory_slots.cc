@@ -28,6 +28,7 @@ uint64_t ReserveBytes(uint64_t capacity_bytes) {
 /// Records looked at before the event loop has its turn.
 constexpr uint64_t kAdoptBytes = 256 << 10;
 constexpr size_t kRowsPerTake = 256;
+constexpr int kTakeTries = 4;
 
 constexpr size_t kPrefetchRows = 16;
 constexpr size_t kPrefetchBytesMax = 1024;  // of one row: the processor goes on by itself
@@ -99,22 +100,37 @@ bool MemorySlots::IsUnbacked(Handle handle) const {
 }
 
 Result<size_t> MemorySlots::TakeSlots(uint64_t record_bytes, std::span<Handle> handles) {
-  const size_t taken = allocator_->Take(record_bytes, handles);
-  if (taken == 0) return Status(StatusCode::kNoSpace, "allocate");
-  if (unbacked_.empty()) return taken;
-  const Status refused = BackTaken();
-  if (refused.ok()) return taken;
-  // A slot may lie in memory that is there all the same.
+  Status refused(StatusCode::kNoSpace, "allocate");
+  std::vector<Handle> without_memory;
   size_t kept = 0;
-  for (const Handle handle : handles.first(taken)) {
-    if (IsUnbacked(handle)) {
-      allocator_->Free(handle);
-    } else {
-      handles[kept++] = handle;
+  // A slot whose memory is refused is held while others are tried: some may lie in memory that is
+  // there.
+  for (int tries = 0; kept == 0 && tries < kTakeTries; ++tries) {
+    const size_t taken = allocator_->Take(record_bytes, handles);
+    if (taken == 0) break;
+    if (unbacked_.empty() || BackTaken().ok()) {
+      kept = taken;
+      break;
+    }
+    DiscardIdle();
+    refused = BackTaken();
+    for (const Handle handle : handles.first(taken)) {
+      if (IsUnbacked(handle)) {
+        without_memory.push_back(handle);
+      } else {
+        handles[kept++] = handle;
+      }
     }
   }
+  for (const Handle handle : without_memory) allocator_->Free(handle);
   if (kept == 0) return refused;
   return kept;
+}
+
+void MemorySlots::DiscardIdle() {
+  for (const auto& [offset, bytes] : idle_) memory_->Discard(offset, bytes);
+  idle_.clear();
+  idle_bytes_ = 0;
 }
 
 void MemorySlots::Encode(uint64_t offset_bytes, std::span<const std::byte> key,
@@ -212,8 +228,7 @@ void MemorySlots::FinishRestore() {
   }
   if (at < memory_->committed_bytes()) memory_->Discard(at, memory_->committed_bytes() - at);
   restored_.clear();
-  idle_.clear();
-  idle_bytes_ = 0;
+  DiscardIdle();
 }
 
 /// The value behind a handle when it is a whole row of that key in accessible memory, else null.

@@ -83,6 +83,7 @@ class MemorySlots final : private GroupListener {
   Result<size_t> TakeSlots(uint64_t record_bytes, std::span<Handle> handles);
   Status BackTaken();
   bool IsUnbacked(Handle handle) const;
+  void DiscardIdle();
   void Encode(uint64_t offset_bytes, std::span<const std::byte> key,
               std::span<const std::byte> value, uint64_t sequence);
   /// The length of the record at that place of the pool file when it checks, else 0.

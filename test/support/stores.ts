@@ -12,7 +12,7 @@ export const COMBINATIONS: readonly { readonly name: string; readonly config: St
     (['SSD_VALUE_STORE', 'DRAM_VALUE_STORE'] as const).flatMap((value) =>
       (['bytes', 'u64'] as const).map((key) => ({
         name: `${value} on ${io} with ${key} keys`,
-        config: { key: { type: key }, value: { type: value }, io: { type: io } } as StoreConfig,
+        config: { key: { type: key }, value: { type: value }, io: { type: io } },
       })),
     ),
   )

@@ -2,7 +2,8 @@ import { addon } from '../bindings/addon.js';
 import type { NativeMemorySlots } from '../bindings/memory-slots.js';
 import { errnoError } from '../bindings/status.js';
 import { CairnError } from '../common/errors.js';
-import { MemoryPool, openMemorySlots, type PoolPlace } from './memory-pool.js';
+import type { MemoryPool } from './memory-pool.js';
+import { openMemorySlots, type PoolPlace } from './memory-pool.js';
 import { RetiredSlots } from './retired-slots.js';
 import type {
   Handle,
