@@ -10,7 +10,7 @@
 
 namespace cairn {
 
-class HashTable;
+class DirectoryTable;
 
 /// What one environment remembers of the addon (Napi::Env::SetInstanceData).
 struct AddonData {
@@ -52,7 +52,7 @@ void HoldNativeIo(Napi::Object holder, Napi::Value io);
 /// The table behind a NativeHashTable. Null when the value is something else, or closed.
 ///
 /// Lifetime: until JavaScript runs again, because that may close it: unwrap once per call.
-HashTable* UnwrapHashTable(Napi::Value value);
+DirectoryTable* UnwrapHashTable(Napi::Value value);
 
 /// Throws an Error whose `code` is one of CairnError's codes. Call and return.
 void ThrowCoded(Napi::Env env, const char* code, const std::string& message);

@@ -1,11 +1,12 @@
-// class NativeHashTable: the native reader of the hash index. Its typed face is
-// ts/bindings/hash-table.ts; arguments are checked there, and asserted here.
+// class NativeHashTable: the native reader of DRAM_PET_HASH and DRAM_EXTENDIBLE_HASH. Its typed face
+// is ts/bindings/hash-table.ts; arguments are checked there, and asserted here.
 
 #include <algorithm>
 #include <cstring>
 
 #include "base/assert.h"
 #include "binding/bindings.h"
+#include "index/extendible_hash.h"
 #include "index/hash_table.h"
 
 namespace cairn {
@@ -49,7 +50,7 @@ class HashTableBinding : public Napi::ObjectWrap<HashTableBinding> {
   static void Register(Napi::Env env, Napi::Object exports);
   explicit HashTableBinding(const Napi::CallbackInfo& info);
 
-  HashTable* table() const { return table_.get(); }
+  DirectoryTable* table() const { return table_.get(); }
 
  private:
   Napi::Value Control(const Napi::CallbackInfo& info);
@@ -63,13 +64,26 @@ class HashTableBinding : public Napi::ObjectWrap<HashTableBinding> {
   Napi::Value Close(const Napi::CallbackInfo& info);
 
   /// Bytes or handles, next in the control page; -code when it failed.
-  Napi::Value StepToJs(Napi::Env env, const Result<HashTable::Step>& step);
+  Napi::Value StepToJs(Napi::Env env, const Result<DirectoryTable::Step>& step);
 
-  std::unique_ptr<HashTable> table_;
+  std::unique_ptr<DirectoryTable> table_;
 };
 
 Napi::Value CodeToJs(Napi::Env env, const Status& status) {
   return Napi::Number::New(env, -static_cast<int>(status.code()));
+}
+
+/// @param initial_depth 0: DRAM_PET_HASH, which has none; else DRAM_EXTENDIBLE_HASH.
+Result<std::unique_ptr<DirectoryTable>> CreateTable(const HashTableOptions& options,
+                                                    uint32_t initial_depth) {
+  if (initial_depth == 0) {
+    auto table = HashTable::Create(options);
+    if (!table.ok()) return table.status();
+    return std::unique_ptr<DirectoryTable>(table.Take());
+  }
+  auto table = ExtendibleHash::Create(options, initial_depth);
+  if (!table.ok()) return table.status();
+  return std::unique_ptr<DirectoryTable>(table.Take());
 }
 
 HashTableBinding::HashTableBinding(const Napi::CallbackInfo& info)
@@ -78,14 +92,19 @@ HashTableBinding::HashTableBinding(const Napi::CallbackInfo& info)
   HashTableOptions options;
   std::span<uint8_t> hash_key;
   if (!ViewOf(info[0], napi_uint8_array, &hash_key) || hash_key.size() != options.hash_key.size() ||
-      !info[1].IsNumber() || !info[2].IsNumber()) {
+      !info[1].IsNumber() || !info[2].IsNumber() || !info[3].IsNumber()) {
+    BadArgument(env);
+    return;
+  }
+  const uint32_t initial_depth = info[3].As<Napi::Number>().Uint32Value();
+  if (initial_depth > kBucketDepthMax) {
     BadArgument(env);
     return;
   }
   std::copy(hash_key.begin(), hash_key.end(), options.hash_key.begin());
   options.placement_mask = info[1].As<Napi::Number>().Uint32Value();
   options.identity_mask = info[2].As<Napi::Number>().Uint32Value();
-  auto table = HashTable::Create(options);
+  auto table = CreateTable(options, initial_depth);
   if (!table.ok()) {
     Napi::RangeError::New(env, "no memory for an index").ThrowAsJavaScriptException();
     return;
@@ -143,7 +162,7 @@ Napi::Value HashTableBinding::BulkPut(const Napi::CallbackInfo& info) {
   return CodeToJs(info.Env(), table_->PutBatch(keys, handles, old));
 }
 
-Napi::Value HashTableBinding::StepToJs(Napi::Env env, const Result<HashTable::Step>& step) {
+Napi::Value HashTableBinding::StepToJs(Napi::Env env, const Result<DirectoryTable::Step>& step) {
   if (!step.ok()) return Napi::Number::New(env, -static_cast<int>(step.status().code()));
   table_->control().next = static_cast<double>(step.value().next);
   return Napi::Number::New(env, static_cast<double>(step.value().amount));
@@ -199,14 +218,16 @@ void HashTableBinding::Register(Napi::Env env, Napi::Object exports) {
           InstanceMethod<&HashTableBinding::ImportChunk>("importChunk"),
           InstanceMethod<&HashTableBinding::HandlesFrom>("handlesFrom"),
           InstanceMethod<&HashTableBinding::Close>("close"),
-          // The sizes both readers must agree on, in the order of LAYOUT in
-          // ts/bindings/hash-table.ts.
+          // What both readers must agree on, in the order of LAYOUT in ts/index/directory-index.ts.
           StaticValue(
               "layout",
               [env] {
                 const uint32_t sizes[] = {kHashDirectoryOffset,
                                           kHashSegmentsOffset,
                                           kHashSegmentEntriesMax,
+                                          kBucketEntries,
+                                          kBucketsPerRegion,
+                                          kBucketDepthMax,
                                           static_cast<uint32_t>(StatusCode::kNoSpace),
                                           static_cast<uint32_t>(StatusCode::kCorruption),
                                           static_cast<uint32_t>(StatusCode::kInvalid)};
@@ -225,7 +246,7 @@ void RegisterHashTable(Napi::Env env, Napi::Object exports) {
   HashTableBinding::Register(env, exports);
 }
 
-HashTable* UnwrapHashTable(Napi::Value value) {
+DirectoryTable* UnwrapHashTable(Napi::Value value) {
   if (!value.IsObject()) return nullptr;
   bool matches = false;
   if (napi_check_object_type_tag(value.Env(), value, &kHashTableTag, &matches) != napi_ok) {

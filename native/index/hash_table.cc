@@ -8,23 +8,6 @@
 namespace cairn {
 namespace {
 
-/// Ascending by (h, d, x), unsigned.
-bool Less(const HashEntry& entry, const KeyHash& hash) {
-  if (entry.h != hash.h) return entry.h < hash.h;
-  if (entry.d != hash.d) return entry.d < hash.d;
-  return entry.x() < hash.x;
-}
-
-bool Equal(const HashEntry& entry, const KeyHash& hash) {
-  return entry.h == hash.h && entry.d == hash.d && entry.x() == hash.x;
-}
-
-HashEntry MakeEntry(const KeyHash& hash, Handle handle) {
-  HashEntry entry{.h = hash.h, .d = hash.d, .handle_low = 0, .handle_high_x = hash.x};
-  entry.set_handle(handle);
-  return entry;
-}
-
 /// The entry of a hash, from its home on; null when absent.
 ///
 /// Six in seven entries are among the first eight: those are compared without a branch, since where
@@ -52,10 +35,6 @@ const HashEntry* FindFrom(const HashEntry* home, const KeyHash& hash) {
   return !entry->empty() && Equal(*entry, hash) ? entry : nullptr;
 }
 
-/// How many keys are hashed and prefetched before the first is probed. Wide enough to cover a
-/// miss to memory (about 100 ns) with the work of the others; 16 was 20 % slower, 64 no faster.
-constexpr size_t kGroupKeys = 32;
-
 }  // namespace
 
 Result<std::unique_ptr<HashTable>> HashTable::Create(const HashTableOptions& options) {
@@ -72,17 +51,15 @@ Result<std::unique_ptr<HashTable>> HashTable::Create(const HashTableOptions& opt
 }
 
 HashTable::HashTable(const HashTableOptions& options, std::shared_ptr<MappedMemory> control_memory)
-    : hasher_(options.hash_key),
-      placement_mask_(options.placement_mask),
-      identity_mask_(options.identity_mask),
-      control_memory_(std::move(control_memory)),
-      control_(reinterpret_cast<HashControl*>(control_memory_->data())),
+    : DirectoryTable(options,
+                     {.depth_max = kHashDepthMax,
+                      .parts_per_region = kHashSegmentsPerRegion,
+                      .part_entries_max = kHashSegmentEntriesMax,
+                      .placed_entries_min = 1024},
+                     std::move(control_memory)),
       directory_(reinterpret_cast<HashSlot*>(control_memory_->data() + kHashDirectoryOffset)),
       segments_(reinterpret_cast<HashSegment*>(control_memory_->data() + kHashSegmentsOffset)) {
-  // Entries are ordered by h and placed by h & mask: both orders agree only for leading ones.
-  CAIRN_ASSERT(std::countl_one(placement_mask_) == std::popcount(placement_mask_));
-  control_->shift = 32 - static_cast<int32_t>(kHashDepthMin);
-  control_->memory_bytes = kHashDirectoryOffset + (sizeof(HashSlot) << kHashDepthMin);
+  control_->memory_bytes += sizeof(HashSlot) << kHashDepthMin;
 }
 
 HashEntry* HashTable::LowerBound(const HashSlot& slot, const KeyHash& hash) const {
@@ -172,36 +149,11 @@ size_t HashTable::FindBatch(std::span<const uint64_t> keys, std::span<double> ha
   return hits;
 }
 
-Status HashTable::PutBatch(std::span<const uint64_t> keys, std::span<const double> handles,
-                           std::span<double> old) {
-  CAIRN_ASSERT(handles.size() >= keys.size());
-  CAIRN_ASSERT(old.size() >= keys.size());
-  constexpr double kHandleEnd = 281474976710656.0;  // 2^48
-  for (size_t i = 0; i < keys.size(); ++i) {
-    const double handle = handles[i];
-    if (!(handle >= 1 && handle < kHandleEnd)) return Status(StatusCode::kInvalid, "bulk put");
-    if (handle != static_cast<double>(static_cast<Handle>(handle))) {
-      return Status(StatusCode::kInvalid, "bulk put");
-    }
-  }
-  std::array<KeyHash, kGroupKeys> hashes;
-  for (size_t begin = 0; begin < keys.size(); begin += kGroupKeys) {
-    const size_t count = std::min(kGroupKeys, keys.size() - begin);
-    for (size_t i = 0; i < count; ++i) {
-      hashes[i] = hasher_.HashU64(keys[begin + i]);
-      const KeyHash hash = Masked(hashes[i]);
-      const HashSlot& slot = SlotOf(hash.d);
-      const HashEntry* home = PlaceOf(slot) + Home(hash.h, static_cast<uint32_t>(slot.span));
-      __builtin_prefetch(home, 1);
-      __builtin_prefetch(home + 4, 1);
-    }
-    for (size_t i = 0; i < count; ++i) {
-      auto previous = Put(hashes[i], static_cast<Handle>(handles[begin + i]));
-      if (!previous.ok()) return previous.status();
-      old[begin + i] = static_cast<double>(previous.value());
-    }
-  }
-  return {};
+void HashTable::PrefetchForPut(const KeyHash& masked) const {
+  const HashSlot& slot = SlotOf(masked.d);
+  const HashEntry* home = PlaceOf(slot) + Home(masked.h, static_cast<uint32_t>(slot.span));
+  __builtin_prefetch(home, 1);
+  __builtin_prefetch(home + 4, 1);
 }
 
 }  // namespace cairn

@@ -18,9 +18,6 @@ namespace {
 constexpr std::array<uint32_t, 14> kCapacities = {256,  512,  1024, 2048, 4096, 4352, 4608,
                                                   4864, 5376, 5888, 6400, 6912, 7424, 8192};
 constexpr uint32_t kCapacityMax = kCapacities.back();
-constexpr uint32_t kSegmentsPerRegion =
-    kHashRegionBytes / (kHashPlaceEntries * uint32_t{sizeof(HashEntry)});
-constexpr uint32_t kSegmentsMax = 1u << kHashDepthMax;
 
 uint32_t LimitOf(uint32_t capacity) { return capacity / 10 * 9 + capacity % 10 * 9 / 10; }
 
@@ -72,7 +69,7 @@ Status HashTable::Grow(uint32_t slot_index) {
     Layout(slot_index, NextCapacity(capacity), true);
     return {};
   }
-  if (CanSplit(segment)) return Split(slot_index);
+  if (CanSplit(static_cast<uint32_t>(segment.depth))) return Split(slot_index);
   // All bits that could tell the entries apart are used up. Fill the place to its end as one
   // ordered run: slow, but correct, and out of reach of keys that nobody chose.
   if (segment.limit == static_cast<int32_t>(kHashSegmentEntriesMax)) {
@@ -83,46 +80,37 @@ Status HashTable::Grow(uint32_t slot_index) {
   return {};
 }
 
-bool HashTable::CanSplit(const HashSegment& segment) const {
-  const auto bits = static_cast<uint32_t>(std::popcount(placement_mask_ & identity_mask_));
-  return static_cast<uint32_t>(segment.depth) < std::min(kHashDepthMax, bits);
-}
-
 Result<HashSlot> HashTable::AddSegment(uint32_t segment_depth) {
-  const auto segment = static_cast<uint32_t>(control_->segments);
-  if (segment == kSegmentsMax) return Status(StatusCode::kNoSpace, "index full");
-  if (segment / kSegmentsPerRegion == regions_.size()) {
-    auto region = MappedMemory::Map(kHashRegionBytes);
-    if (region == nullptr) return Status(StatusCode::kNoSpace, "map an index region");
-    places_.push_back(reinterpret_cast<HashEntry*>(region->data()));
-    regions_.push_back(std::move(region));
-    control_->regions += 1;
-  }
-  control_->segments += 1;
+  auto added = AddPart();
+  if (!added.ok()) return added.status();
+  const uint32_t segment = added.value();
   control_->memory_bytes += sizeof(HashSegment);
   segments_[segment] = {
       .count = 0, .limit = 0, .capacity = 0, .depth = static_cast<int32_t>(segment_depth)};
-  const uint32_t base = segment % kSegmentsPerRegion * kHashPlaceEntries * 4;
-  return HashSlot{.region = static_cast<int32_t>(segment / kSegmentsPerRegion),
+  const uint32_t base = segment % kHashSegmentsPerRegion * kHashPlaceEntries * 4;
+  return HashSlot{.region = static_cast<int32_t>(segment / kHashSegmentsPerRegion),
                   .base = static_cast<int32_t>(base),
                   .span = 0,
                   .segment = static_cast<int32_t>(segment)};
 }
 
-void HashTable::DoubleDirectory() {
-  const uint32_t slots = 1u << depth();
-  for (uint32_t i = slots; i-- > 0;) {
-    const HashSlot slot = directory_[i];
-    directory_[2 * i] = slot;
-    directory_[2 * i + 1] = slot;
-  }
-  control_->shift -= 1;
-  control_->memory_bytes += slots * sizeof(HashSlot);
+DirectoryTable::Part HashTable::PartAt(uint32_t slot_index) const {
+  const HashSlot& slot = directory_[slot_index];
+  const HashSegment& segment = segments_[slot.segment];
+  return {.place = {PlaceOf(slot), kHashPlaceEntries},
+          .count = static_cast<uint32_t>(segment.count),
+          .depth = static_cast<uint32_t>(segment.depth)};
 }
 
-uint32_t HashTable::FirstSlot(uint32_t slot_index) const {
-  const auto segment_depth = static_cast<uint32_t>(segments_[directory_[slot_index].segment].depth);
-  return slot_index >> (depth() - segment_depth) << (depth() - segment_depth);
+bool HashTable::Fill(uint32_t slot_index, const std::byte* entries, uint32_t count) {
+  const HashSlot& slot = directory_[slot_index];
+  const uint32_t capacity = HashCapacityFor(count);
+  // More than the largest capacity takes: only where entries could not be told apart.
+  if (count >= LimitOf(capacity)) return false;
+  std::memcpy(static_cast<void*>(PlaceOf(slot)), entries, count * sizeof(HashEntry));
+  segments_[slot.segment].count = static_cast<int32_t>(count);
+  Layout(slot_index, capacity, true);
+  return true;
 }
 
 Status HashTable::Split(uint32_t slot_index) {
@@ -130,10 +118,10 @@ Status HashTable::Split(uint32_t slot_index) {
   auto added = AddSegment(old_depth + 1);
   if (!added.ok()) return added.status();
   if (old_depth == depth()) {
-    DoubleDirectory();
+    DoubleDirectory(directory_);
     slot_index *= 2;
   }
-  const uint32_t first = FirstSlot(slot_index);
+  const uint32_t first = FirstSlot(slot_index, old_depth);
   const uint32_t half = 1u << (depth() - old_depth - 1);
   const HashSlot slot = directory_[first];
   HashSegment& segment = segments_[slot.segment];
@@ -179,9 +167,9 @@ void HashTable::Compact(const HashSlot& slot) {
 }
 
 void HashTable::Layout(uint32_t slot_index, uint32_t capacity, bool spread) {
-  const uint32_t first = FirstSlot(slot_index);
-  HashSlot slot = directory_[first];
+  HashSlot slot = directory_[slot_index];
   HashSegment& segment = segments_[slot.segment];
+  const uint32_t first = FirstSlot(slot_index, static_cast<uint32_t>(segment.depth));
   HashEntry* const place = PlaceOf(slot);
   const auto count = static_cast<uint32_t>(segment.count);
 

@@ -4,27 +4,52 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { open, type Store, type StoreConfig } from '../../ts/index.js';
 
-/** Every combination of this version, for suites that all of them pass. */
-export const COMBINATIONS: readonly { readonly name: string; readonly config: StoreConfig }[] = (
-  ['IOURING', 'POSIX'] as const
-)
-  .flatMap((io) =>
-    (['SSD_VALUE_STORE', 'DRAM_VALUE_STORE'] as const).flatMap((value) =>
-      (['bytes', 'u64'] as const).map((key) => ({
-        name: `${value} on ${io} with ${key} keys`,
-        config: { key: { type: key }, value: { type: value }, io: { type: io } },
-      })),
-    ),
-  )
-  .concat(
-    (['PERSIST_LOOP_SLAB', 'R2_SLAB', 'PERSIST_MEMORY_POOL'] as const).map((type, at) => ({
-      name: `DRAM_VALUE_STORE with ${type}`,
-      config: {
-        key: { type: at % 2 === 0 ? 'bytes' : 'u64' },
-        value: { type: 'DRAM_VALUE_STORE', dram_allocator: { type } },
-      },
+interface Combination {
+  readonly name: string;
+  readonly config: StoreConfig;
+}
+
+const WITH_DEFAULT_INDEX: readonly Combination[] = (['IOURING', 'POSIX'] as const).flatMap((io) =>
+  (['SSD_VALUE_STORE', 'DRAM_VALUE_STORE'] as const).flatMap((value) =>
+    (['bytes', 'u64'] as const).map((key) => ({
+      name: `${value} on ${io} with ${key} keys`,
+      config: { key: { type: key }, value: { type: value }, io: { type: io } },
     })),
-  );
+  ),
+);
+
+/** Either value store and either kind of keys once; `npm run test:matrix` has all of them. */
+const WITH_OTHER_INDEX: readonly Combination[] = [
+  'DRAM_EXTENDIBLE_HASH',
+  'DRAM_UNORDERED_MAP',
+].flatMap((index) =>
+  WITH_DEFAULT_INDEX.filter(
+    ({ config: { key, value, io } }) =>
+      io?.type === 'IOURING' && (key?.type === 'u64') === (value?.type === 'DRAM_VALUE_STORE'),
+  ).map(({ name, config }) => ({
+    name: `${index}, ${name}`,
+    config: { ...config, index: { type: index } },
+  })),
+);
+
+const WITH_OTHER_ALLOCATOR: readonly Combination[] = [
+  'PERSIST_LOOP_SLAB',
+  'R2_SLAB',
+  'PERSIST_MEMORY_POOL',
+].map((type, at) => ({
+  name: `DRAM_VALUE_STORE with ${type}`,
+  config: {
+    key: { type: at % 2 === 0 ? 'bytes' : 'u64' },
+    value: { type: 'DRAM_VALUE_STORE', dram_allocator: { type } },
+  },
+}));
+
+/** What suites run that every combination passes. */
+export const COMBINATIONS: readonly Combination[] = [
+  ...WITH_DEFAULT_INDEX,
+  ...WITH_OTHER_INDEX,
+  ...WITH_OTHER_ALLOCATOR,
+];
 
 /** A directory that is removed after the test. */
 export async function withDirectory<T>(use: (path: string) => Promise<T>): Promise<T> {

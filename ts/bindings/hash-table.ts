@@ -1,13 +1,13 @@
 /**
- * The native reader of the hash index (native/binding/hash_table_binding.cc). A failure is the
+ * The native reader of the tables in memory (native/binding/hash_table_binding.cc). A failure is the
  * negative of a code of native/base/status.h. Wrong types of arguments throw a TypeError.
  */
 export interface NativeHashTable {
-  /** Header, directory and segment descriptions: see ts/index/hash-index.ts. Call once. */
+  /** Header, directory and what follows it: see ts/index/directory-index.ts. Call once. */
   control(): ArrayBuffer;
-  /** The memory of some segments. Call once per region. */
+  /** The memory of some segments or buckets. Call once per region. */
   region(index: number): ArrayBuffer;
-  /** Grows the segment of d until it takes one more entry at h. @returns 0, or -code. */
+  /** Grows the part of d until it takes one more entry at h. @returns 0, or -code. */
   makeRoom(d: number, h: number): number;
   /** @returns hits. */
   batchGet(keys: BigUint64Array, handles: Float64Array): number;
@@ -24,7 +24,13 @@ export interface NativeHashTable {
 }
 
 export interface NativeHashTableConstructor {
-  new (hashKey: Uint8Array, placementMask: number, identityMask: number): NativeHashTable;
-  /** What both readers must agree on: LAYOUT in ts/index/hash-index.ts. */
+  /** @param initialDepth 0: DRAM_PET_HASH; else DRAM_EXTENDIBLE_HASH with 2^initialDepth buckets. */
+  new (
+    hashKey: Uint8Array,
+    placementMask: number,
+    identityMask: number,
+    initialDepth: number,
+  ): NativeHashTable;
+  /** What both readers must agree on: LAYOUT in ts/index/directory-index.ts. */
   readonly layout: readonly number[];
 }

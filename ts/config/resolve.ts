@@ -10,6 +10,7 @@ import { resolveIo } from './resolve-io.js';
 import { resolveLog } from './resolve-log.js';
 import { resolvePath } from './resolve-paths.js';
 import { resolveValue } from './resolve-value.js';
+import type { IntegerRule } from './section.js';
 import { openSections } from './sections.js';
 import type { Sections } from './sections.js';
 import type { ConfigNode, DurabilityLevel, KeyType, ResolvedConfig, StoreConfig } from './types.js';
@@ -48,6 +49,8 @@ const LEVELS: readonly DurabilityLevel[] = ['sync', 'interval', 'process', 'none
 const CACHE_BYTES_MAX = 256 * MIB;
 const INTERVAL_MS_DEFAULT = 100;
 const PROBLEMS_SHOWN = 50;
+/** A bucket of a page for each: up to 4 GiB. */
+const initialCapacityRule: IntegerRule = { min: 1, max: 2 ** 20, unit: 'buckets' };
 
 /** The error that lists every problem. */
 export function invalidConfig(problems: readonly ConfigProblem[]): CairnError {
@@ -141,6 +144,7 @@ export function resolveDocument(
       ALIASES.engine,
     ),
     capacity: root.integer('capacity', { min: 1, max: 2 ** 40, unit: 'keys' }, undefined),
+    initialCapacity: root.integer('initial_capacity', initialCapacityRule, 1),
     key: { type: key.name<KeyType>('type', ['u64', 'bytes'], context.fixed?.keyType ?? 'bytes') },
     durability: resolveDurability(sections),
     ...resolveOpening(sections),

@@ -54,6 +54,7 @@ export function openSections(document: unknown, problems: Problems): Sections {
       'lock_timeout_ms',
       'engine_type',
       'capacity',
+      'initial_capacity',
       'index',
       'value',
       'cache',

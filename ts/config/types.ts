@@ -90,6 +90,8 @@ export interface StoreConfig {
   readonly engine_type?: string | undefined;
   /** Keys expected, an estimate. */
   readonly capacity?: number | undefined;
+  /** Buckets that DRAM_EXTENDIBLE_HASH begins with, 1 to 2^20; rounded up. @default 1 */
+  readonly initial_capacity?: number | undefined;
   readonly index?:
     | {
         /** @default 'DRAM_PET_HASH' */
@@ -157,6 +159,8 @@ export interface ResolvedConfig {
   readonly engineType: string;
   /** Keys expected; undefined when the document does not say. */
   readonly capacity: number | undefined;
+  /** Of DRAM_EXTENDIBLE_HASH, in buckets; the other types have no use for it. */
+  readonly initialCapacity: number;
   readonly key: { readonly type: KeyType };
   readonly durability: { readonly level: DurabilityLevel; readonly intervalMs: number };
   readonly readOnly: boolean;

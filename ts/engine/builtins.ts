@@ -2,7 +2,9 @@ import { FileSet } from '../bindings/file-set.js';
 import { BUILTIN_NAMES } from '../config/names.js';
 import type { ResolvedConfig } from '../config/types.js';
 import { KIB, MIB } from '../common/units.js';
+import { ExtendibleHashIndex } from '../index/extendible-hash-index.js';
 import { HashIndex } from '../index/hash-index.js';
+import { MapIndex } from '../index/map-index.js';
 import { Registry } from '../registry/registry.js';
 import { DramValueStore } from '../value-store/dram-value-store.js';
 import { SsdValueStore } from '../value-store/ssd-value-store.js';
@@ -21,6 +23,10 @@ export function createRegistry(): Registry<Factories> {
     (parts, recovery) => new Engine(parts, recovery),
   );
   registry.register('index', 'DRAM_PET_HASH', ({ hashKey }) => new HashIndex({ hashKey }));
+  registry.register('index', 'DRAM_EXTENDIBLE_HASH', ({ hashKey, config: { initialCapacity } }) => {
+    return new ExtendibleHashIndex({ hashKey, initialCapacity });
+  });
+  registry.register('index', 'DRAM_UNORDERED_MAP', ({ hashKey }) => new MapIndex({ hashKey }));
   registry.register('value', 'SSD_VALUE_STORE', ({ config, fileSet, storeId, tuning, slots }) =>
     SsdValueStore.open(fileSet, {
       storeId,

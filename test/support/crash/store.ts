@@ -39,6 +39,7 @@ export function configOf(workload: Workload): ResolvedConfig {
   return resolveConfig({
     path: '/simulated',
     key: { type: workload.keyType },
+    index: { type: workload.indexType },
     value: {
       type: workload.valueType,
       ...(workload.valueType === 'DRAM_VALUE_STORE'

@@ -41,10 +41,13 @@ export interface Workload {
   readonly valueType: 'SSD_VALUE_STORE' | 'DRAM_VALUE_STORE';
   /** Of a store in memory. */
   readonly allocator?: string;
+  readonly indexType: (typeof INDEX_TYPES)[number];
   /** Completions come in a seeded order. */
   readonly reorder: boolean;
   readonly steps: readonly Step[];
 }
+
+export const INDEX_TYPES = ['DRAM_PET_HASH', 'DRAM_EXTENDIBLE_HASH', 'DRAM_UNORDERED_MAP'] as const;
 
 const LEVELS: readonly DurabilityLevel[] = ['sync', 'process', 'none'];
 
@@ -66,6 +69,7 @@ export function enumeratedWorkload(length: number, index: number): Workload {
     seed: index,
     keyType: 'bytes',
     valueType: 'SSD_VALUE_STORE',
+    indexType: INDEX_TYPES[index % INDEX_TYPES.length] ?? 'DRAM_PET_HASH',
     reorder: false,
     steps,
   };
@@ -91,6 +95,8 @@ export function randomWorkload(seed: number): Workload {
     valueType: random.chance(0.07) ? 'DRAM_VALUE_STORE' : 'SSD_VALUE_STORE',
     allocator: DRAM_ALLOCATORS[seed % DRAM_ALLOCATORS.length] as string,
     reorder: random.chance(0.5),
+    // Drawn last: the rest of a workload is as its seed made it before there were several.
+    indexType: random.pick(INDEX_TYPES),
     steps,
   };
 }
@@ -113,5 +119,6 @@ export function describeWorkload(workload: Workload): string {
     workload.valueType === 'DRAM_VALUE_STORE'
       ? `${workload.valueType} ${workload.allocator}`
       : workload.valueType;
-  return `${workload.name} (${workload.keyType}, ${value}${order}): ${steps.join(' ')}`;
+  const what = [workload.keyType, value, workload.indexType].join(', ');
+  return `${workload.name} (${what}${order}): ${steps.join(' ')}`;
 }

@@ -27,6 +27,7 @@ describe('the default configuration', () => {
       createIfMissing: true,
       errorIfExists: false,
       lockTimeoutMs: 1000,
+      initialCapacity: 1,
       index: { type: 'DRAM_PET_HASH' },
       value: {
         type: 'SSD_VALUE_STORE',

@@ -132,6 +132,10 @@ describe('documents of the seed system', () => {
     }
   });
 
+  it('may say how many buckets to begin with, a power of two or not', () => {
+    assert.equal(resolveConfig('/s', { initial_capacity: 1000 }).initialCapacity, 1000);
+  });
+
   it('may name the types that come later', () => {
     for (const name of LATER_NAMES.index.keys()) {
       assert.equal(resolveConfig('/s', { index: { type: name } }).index.type, name);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { HashIndex, type HashIndexOptions } from '../../../ts/index/hash-index.js';
+import type { DirectoryIndexOptions } from '../../../ts/index/directory-index.js';
+import { HashIndex } from '../../../ts/index/hash-index.js';
 import { KeyHasher } from '../../../ts/index/key-hash.js';
 import {
   ByKey,
@@ -11,7 +12,7 @@ import {
   throwsCode,
 } from '../../support/index-conformance.js';
 
-function make(options: Omit<HashIndexOptions, 'hashKey'> = {}): HashIndex {
+function make(options: Omit<DirectoryIndexOptions, 'hashKey'> = {}): HashIndex {
   return new HashIndex({ hashKey: TEST_HASH_KEY, ...options });
 }
 
