@@ -74,6 +74,7 @@ export class DramValueStore implements ValueStore {
     const valueBytesMax = Math.min(options.valueBytesMax ?? VALUE_BYTES_MAX, VALUE_BYTES_MAX);
     this.capabilities = {
       persistent: false,
+      resident: true,
       valueBytesMax,
       // The log is the only durable copy, so that it carries every value.
       inlineBytesMax: valueBytesMax,

@@ -96,6 +96,7 @@ export class SsdValueStore implements ValueStore {
     this.#sync = new GroupedSync(() => this.#syncFile());
     this.capabilities = {
       persistent: true,
+      resident: false,
       valueBytesMax: Native.valueBytesMax,
       inlineBytesMax: options.inlineBytesMax,
     };

@@ -16,6 +16,8 @@ export type Pending = typeof PENDING;
 export interface ValueStoreCapabilities {
   /** Records survive the process by themselves; if not, checkpoints carry them (see `exportRecords`). */
   readonly persistent: boolean;
+  /** All values are in memory: {@link ValueStore.gather} answers within the call. */
+  readonly resident: boolean;
   /** Largest value, in bytes. */
   readonly valueBytesMax: number;
   /** Values up to this many bytes ride in the log; longer ones go to their slot first. */
