@@ -46,7 +46,7 @@ export class MapIndex implements Index {
 
   readonly #hasher: KeyHasher;
   readonly #mapEntriesMax: number;
-  #maps: Map<string, number>[] = [new Map()];
+  #maps: Map<string, number>[] = [new Map<string, number>()];
   #blocks: Block[] = [];
   /** Numbers that are free among those given so far. */
   #free: number[] = [];
