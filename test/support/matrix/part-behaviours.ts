@@ -18,6 +18,7 @@ import { configOf, type Site } from './combination.js';
 const ROWS = 100_000;
 const ROW_BYTES = 16;
 const PAGE_BYTES = 4096;
+const AT_ONCE = 64;
 const VALUE_BYTES_MAX = 64 * 2 ** 20;
 /** Of FileSet.open. */
 const CREATE = 1;
@@ -43,8 +44,8 @@ async function withOwnStore(
 
 /** Puts values of one size, some at a time, until there is no space; how many are there. */
 async function fill(store: Store, keys: Keys, from: number, bytes: number): Promise<number> {
-  for (let at = from; at < from + 20_000; at += 16) {
-    const some = keys.range(16, at);
+  for (let at = from; at < from + 20_000; at += AT_ONCE) {
+    const some = keys.range(AT_ONCE, at);
     const done = await Promise.allSettled(some.map((key) => store.put(key, valueOf(key, bytes))));
     const failed = done.findIndex(({ status }) => status === 'rejected');
     if (failed === -1) continue;

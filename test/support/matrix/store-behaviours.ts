@@ -186,8 +186,10 @@ export const STORE_BEHAVIOURS: readonly Behaviour[] = [
       for (const [key, value] of puts) await store.put(key, value);
       await expectAll(store, keys.range(1000), (key) => final.get(key));
     },
-    check: (store, keys) =>
-      expectAll(store, keys.range(1000), (key) => randomPuts(keys).final.get(key)),
+    check: (store, keys) => {
+      const { final } = randomPuts(keys);
+      return expectAll(store, keys.range(1000), (key) => final.get(key));
+    },
   },
   {
     number: 14,
