@@ -48,6 +48,9 @@ class MemoryAllocator {
   /// when there can be no such slot, or another one lies there.
   virtual Status Restore(Handle handle, uint64_t record_bytes) = 0;
 
+  /// What is found next is refused memory: the search begins at the lowest place again.
+  virtual void StartOver() {}
+
   /// A lower limit than what is in use only refuses new slots.
   virtual void set_capacity_bytes(uint64_t capacity_bytes) = 0;
   /// allocated_bytes: of live slots. reserved_bytes: of groups with a live slot.

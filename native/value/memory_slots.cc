@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <utility>
 
@@ -79,24 +80,34 @@ MemorySlots::MemorySlots(std::shared_ptr<VirtualMemory> memory, std::optional<Po
   allocator_ = MemoryAllocator::Create(std::move(places));
 }
 
-/// Gets the memory of groups that have none yet; those that were refused stay in the list.
-Status MemorySlots::BackTaken() {
-  Status refused;
-  std::erase_if(unbacked_, [&](const std::pair<uint64_t, uint64_t>& group) {
-    Status status = memory_->CommitTo(group.first + group.second);
-    if (status.ok()) status = memory_->Back(group.first, group.second);
-    if (!status.ok()) refused = status;
-    return status.ok();
-  });
-  return refused;
-}
-
-bool MemorySlots::IsUnbacked(Handle handle) const {
+bool MemorySlots::IsIn(const Group& group, Handle handle) const {
   const uint64_t begin = HandleOffset(handle);
   const uint64_t end = begin + allocator_->SlotBytes(handle);
-  return std::any_of(unbacked_.begin(), unbacked_.end(), [&](const auto& group) {
-    return group.first < end && begin < group.first + group.second;
+  return group.first < end && begin < group.first + group.second;
+}
+
+/// The groups of these slots have their memory when it says so; else those that had none still have
+/// none, so that what little is left can serve another slot.
+Status MemorySlots::Back(std::span<const Handle> handles) {
+  std::vector<Group> needed;
+  std::erase_if(unbacked_, [&](const Group& group) {
+    const bool used = std::any_of(handles.begin(), handles.end(),
+                                  [&](Handle handle) { return IsIn(group, handle); });
+    if (used) needed.push_back(group);
+    return used;
   });
+  for (size_t i = 0; i < needed.size(); ++i) {
+    const auto& [offset, bytes] = needed[i];
+    Status status = memory_->CommitTo(offset + bytes);
+    if (status.ok()) status = memory_->Back(offset, bytes);
+    if (status.ok()) continue;
+    for (size_t undone = 0; undone <= i; ++undone) {
+      memory_->Discard(needed[undone].first, needed[undone].second);
+    }
+    unbacked_.insert(unbacked_.end(), needed.begin(), needed.end());
+    return status;
+  }
+  return Status();
 }
 
 Result<size_t> MemorySlots::TakeSlots(uint64_t record_bytes, std::span<Handle> handles) {
@@ -108,17 +119,20 @@ Result<size_t> MemorySlots::TakeSlots(uint64_t record_bytes, std::span<Handle> h
   for (int tries = 0; kept == 0 && tries < kTakeTries; ++tries) {
     const size_t taken = allocator_->Take(record_bytes, handles);
     if (taken == 0) break;
-    if (unbacked_.empty() || BackTaken().ok()) {
+    if (unbacked_.empty() || Back(handles.first(taken)).ok()) {
       kept = taken;
       break;
     }
     DiscardIdle();
-    refused = BackTaken();
+    allocator_->StartOver();
+    refused = Back(handles.first(taken));
     for (const Handle handle : handles.first(taken)) {
-      if (IsUnbacked(handle)) {
-        without_memory.push_back(handle);
-      } else {
+      const bool backed = std::none_of(unbacked_.begin(), unbacked_.end(),
+                                       [&](const Group& group) { return IsIn(group, handle); });
+      if (backed) {
         handles[kept++] = handle;
+      } else {
+        without_memory.push_back(handle);
       }
     }
   }
@@ -210,7 +224,10 @@ Result<size_t> MemorySlots::Adopt(std::span<double> handles) {
     handles[done] = -handles[done];
     damaged.push_back(offset);
   }
-  const Status backed = BackTaken();
+  std::vector<Handle> adopted(done);
+  std::transform(handles.begin(), handles.begin() + static_cast<int64_t>(done), adopted.begin(),
+                 [](double handle) { return static_cast<Handle>(std::abs(handle)); });
+  const Status backed = Back(adopted);
   if (!backed.ok()) return backed;
   // A header without a key is no record, whoever may read it.
   for (const uint64_t offset : damaged) std::memset(memory_->data() + offset, 0, kRecordHeaderBytes);
@@ -299,7 +316,7 @@ void MemorySlots::OnGroupTaken(uint64_t offset_bytes, uint64_t size_bytes) {
 
 void MemorySlots::OnGroupFreed(uint64_t offset_bytes, uint64_t size_bytes) {
   if (restoring_) restored_.erase(offset_bytes);
-  const std::pair<uint64_t, uint64_t> group(offset_bytes, size_bytes);
+  const Group group(offset_bytes, size_bytes);
   if (std::erase(unbacked_, group) > 0) return memory_->Discard(offset_bytes, size_bytes);
   idle_[offset_bytes] = size_bytes;
   idle_bytes_ += size_bytes;

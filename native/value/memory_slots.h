@@ -77,12 +77,14 @@ class MemorySlots final : private GroupListener {
   void FinishRestore();
 
  private:
+  using Group = std::pair<uint64_t, uint64_t>;  // offset, bytes
+
   void OnGroupTaken(uint64_t offset_bytes, uint64_t size_bytes) override;
   void OnGroupFreed(uint64_t offset_bytes, uint64_t size_bytes) override;
 
   Result<size_t> TakeSlots(uint64_t record_bytes, std::span<Handle> handles);
-  Status BackTaken();
-  bool IsUnbacked(Handle handle) const;
+  bool IsIn(const Group& group, Handle handle) const;
+  Status Back(std::span<const Handle> handles);
   void DiscardIdle();
   void Encode(uint64_t offset_bytes, std::span<const std::byte> key,
               std::span<const std::byte> value, uint64_t sequence);
@@ -96,7 +98,7 @@ class MemorySlots final : private GroupListener {
   uint64_t store_id_high_;
   uint64_t capacity_bytes_;
   std::unique_ptr<MemoryAllocator> allocator_;
-  std::vector<std::pair<uint64_t, uint64_t>> unbacked_;  // groups without memory yet: offset, bytes
+  std::vector<Group> unbacked_;  // without memory yet
   std::map<uint64_t, uint64_t> restored_;  // groups taken before FinishRestore: offset -> bytes
   bool restoring_ = false;
   std::map<uint64_t, uint64_t> idle_;  // freed groups that still hold memory: offset -> bytes

@@ -67,7 +67,7 @@ async function closedStore(
   const disk = newSimDisk({ record: true });
   const store = await openSmall(disk, config);
   const contents = new Map<string, Buffer>();
-  for (let i = 0; i < 12; i++) contents.set(`key ${i}`, bytesOf(i, 20 + i * 5));
+  for (let i = 0; i < 6; i++) contents.set(`key ${i}`, bytesOf(i, 20 + i * 5));
   for (const [key, value] of contents) await store.put(key, value);
   await store.close();
   const path = poolIn(shared);
