@@ -29,7 +29,9 @@ describe('a process killed under load', function () {
           const path = join(directory, 'store');
           const history = newHistory();
           const value = { type: 'DRAM_VALUE_STORE', path: shared, dram_allocator: { type } };
-          await (await open(path, { value })).close();
+          // As the writer opens it.
+          const log = { capacity_bytes: 4 << 20, segment_bytes: 1 << 20 };
+          await (await open(path, { value, log })).close();
           for (let cycle = 0; cycle < CYCLES; cycle++) {
             await killCycle(history, {
               path,
