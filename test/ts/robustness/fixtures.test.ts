@@ -39,14 +39,14 @@ function describeFormat(version: number, contents: Contents): void {
             const path = join(directory, 'store');
             await unpackStore(join(folder, `${fixture.name}.gz`), path);
             // Nothing but the path: the rest is as the store was made.
-            let store = await open({ path, io: { type: io } });
+            let store = await open({ path, io: { type: io }, ...fixture.opened });
             assert.equal(store.stats().recovery.records > 0, !fixture.closed);
             await check(store, contents, fixture);
             await store.put(fixture.keyOf(0), 'new');
             await store.checkpoint();
             await store.delete(fixture.keyOf(0));
             await store.close();
-            store = await open({ path, io: { type: io } });
+            store = await open({ path, io: { type: io }, ...fixture.opened });
             await check(store, contents, fixture);
             await store.close();
           }));
@@ -56,7 +56,7 @@ function describeFormat(version: number, contents: Contents): void {
         withDirectory(async (directory) => {
           const path = join(directory, 'store');
           await unpackStore(join(folder, `${fixture.name}.gz`), path);
-          const store = await open({ path, read_only: true });
+          const store = await open({ path, read_only: true, ...fixture.opened });
           await check(store, contents, fixture);
           await assert.rejects(store.put(fixture.keyOf(0), 'new'), { code: 'CAIRN_READ_ONLY' });
           await store.close();

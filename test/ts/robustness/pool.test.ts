@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { cpSync, existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { SimDisk } from '../../../ts/bindings/addon.js';
+import { BUILTIN_NAMES } from '../../../ts/config/names.js';
 import type { ResolvedConfig } from '../../../ts/config/types.js';
 import { isCairnError } from '../../../ts/common/errors.js';
 import { open, type Store } from '../../../ts/index.js';
@@ -18,10 +19,14 @@ import { bytesOf, withDirectory, withSharedMemory } from '../../support/stores.j
 const MIB = 2 ** 20;
 const HEADER_BYTES = 96;
 const PAGE_BYTES = 4096;
+const INDEXES = BUILTIN_NAMES.index.filter((name) => name.startsWith('DRAM_'));
 const ALLOCATORS = ['PERSIST_LOOP_SLAB', 'PERSIST_MEMORY_POOL'] as const;
 
-function configOf(shared: string, type: string): ResolvedConfig {
-  return smallConfig('DRAM_VALUE_STORE', { value: { path: shared, dram_allocator: { type } } });
+function configOf(shared: string, type: string, index: string = 'DRAM_PET_HASH'): ResolvedConfig {
+  return smallConfig('DRAM_VALUE_STORE', {
+    index: { type: index },
+    value: { path: shared, dram_allocator: { type } },
+  });
 }
 
 function poolIn(shared: string): string {
@@ -79,15 +84,17 @@ for (const type of ALLOCATORS) {
   describe(`the pool file of ${type}`, function () {
     this.timeout(120_000);
 
-    it('has every record again after a close', function () {
-      return withSharedMemory(this, async (shared) => {
-        const config = configOf(shared, type);
-        const { image, contents } = await closedStore(config, shared);
-        const found = await reopened(image(), config);
-        assert.ok(same(found.contents, contents));
-        assert.deepEqual([found.adopted, found.dropped], [contents.size, 0]);
+    for (const index of INDEXES) {
+      it(`has every record again after a close: ${index}`, function () {
+        return withSharedMemory(this, async (shared) => {
+          const config = configOf(shared, type, index);
+          const { image, contents } = await closedStore(config, shared);
+          const found = await reopened(image(), config);
+          assert.ok(same(found.contents, contents));
+          assert.deepEqual([found.adopted, found.dropped], [contents.size, 0]);
+        });
       });
-    });
+    }
 
     it('never gives a wrong byte when any of its bytes is damaged', function () {
       return withSharedMemory(this, async (shared) => {
