@@ -35,12 +35,28 @@ struct CellRun {
   uint32_t cells = 0;
 };
 
+/// Cells of one class that are to be emptied by moving their records elsewhere.
+struct SparseCells {
+  uint8_t size_class = 0;
+  std::vector<uint64_t> offsets;
+};
+
 struct AllocatorStats {
   uint64_t capacity_bytes = 0;   // 0: bounded by the medium only
   uint64_t reserved_bytes = 0;   // in groups that belong to a class
   uint64_t allocated_bytes = 0;  // in cells handed out and not freed
   uint64_t live_slots = 0;
+  uint64_t live_bytes = 0;        // in slots that are live
   uint64_t end_offset_bytes = 0;  // first byte past everything ever handed out
+};
+
+/// Told when a group of cells begins and ends to belong to a class, so that the medium can be
+/// given and taken back. size_bytes covers the cells; a tail that holds none is left out.
+class GroupListener {
+ public:
+  virtual ~GroupListener() = default;
+  virtual void OnGroupTaken(uint64_t offset_bytes, uint64_t size_bytes) = 0;
+  virtual void OnGroupFreed(uint64_t offset_bytes, uint64_t size_bytes) = 0;
 };
 
 /// Computes places; never touches a medium. Single thread.
@@ -70,6 +86,22 @@ class Allocator {
   /// kCorruption when the handle lies outside the limits, does not fall on a slot, its group
   /// already belongs to another class, or the slot is already live.
   virtual Status Restore(Handle handle) = 0;
+
+  /// Compaction. Takes closed cells of one class whose live slots fit in fewer cells, the sparsest
+  /// first, with about live_bytes_max in live slots; none: nothing is to be gained. A cell is not
+  /// taken twice before it was free again.
+  virtual SparseCells TakeSparse(uint64_t /*live_bytes_max*/) { return {}; }
+  /// As TakeSparse: all cells of a group whose class has enough free cells elsewhere, so that the
+  /// space of the group can serve another class. It hands out no more cells.
+  virtual SparseCells TakeGroup() { return {}; }
+  /// Cells that were taken and whose records could not be moved may be taken again.
+  virtual void ReturnSparse(const SparseCells& /*cells*/) {}
+  /// The live slots of a cell, in order.
+  virtual void AppendLive(uint8_t /*size_class*/, uint64_t /*cell_offset_bytes*/,
+                          std::vector<Handle>* /*live*/) const {}
+
+  /// From now on, until it is set to null; false when this allocator announces nothing.
+  virtual bool SetListener(GroupListener* /*listener*/) { return false; }
 
   virtual AllocatorStats stats() const = 0;
 };

@@ -18,6 +18,7 @@ constexpr uint32_t kSmallGroupOrderMax = 3;
 SlabAllocator::SlabAllocator(Options options)
     : options_(std::move(options)),
       partly_free_(options_.classes.size()),
+      use_(options_.classes.size()),
       pool_(options_.address_space_bytes / kAllocationUnitBytes) {
   CAIRN_ASSERT(!options_.classes.empty() && options_.classes.size() <= kSizeClassesMax);
   CAIRN_ASSERT(options_.address_space_bytes <= kAddressSpaceBytes);
@@ -28,6 +29,7 @@ SlabAllocator::SlabAllocator(Options options)
     CAIRN_ASSERT(static_cast<uint64_t>(size_class.slots_per_cell) * size_class.slot_bytes <=
                  size_class.cell_bytes);
     smaller = size_class.slot_bytes;
+    if (size_class.slots_per_cell > 1) use_[shapes_.size()].sparse.resize(kSparseBuckets);
     shapes_.push_back(ShapeOf(size_class));
   }
   for (uint64_t bytes = 0, next = 0; bytes <= kSmallSlotBytes; bytes += kHandleUnitBytes) {
@@ -109,6 +111,7 @@ SlabGroup& SlabAllocator::AddGroup(uint64_t unit, uint8_t size_class) {
                                       shape.slots_per_cell);
   const uint64_t size_bytes = static_cast<uint64_t>(cells) * shape.cell_bytes;
   stats_.reserved_bytes += size_bytes;
+  ++use_[size_class].groups;
   if (options_.listener != nullptr) {
     options_.listener->OnGroupTaken(entry->offset_bytes(), size_bytes);
   }
@@ -128,6 +131,7 @@ void SlabAllocator::UpdatePartlyFree(const SlabGroup& group) {
   const Shape& shape = shapes_[size_class];
   const uint64_t unit = group.offset_bytes() / kAllocationUnitBytes;
   const uint64_t number = unit >> shape.order;
+  if (!group.empty() && group.draining()) return;
   if (!group.full() && !group.empty()) {
     partly_free_[size_class].Insert(number);
     return;
@@ -138,6 +142,7 @@ void SlabAllocator::UpdatePartlyFree(const SlabGroup& group) {
   const uint64_t size_bytes =
       static_cast<uint64_t>(shape.cells) * options_.classes[size_class].cell_bytes;
   stats_.reserved_bytes -= size_bytes;
+  --use_[size_class].groups;
   (*groups_[unit / kLeafUnits])[unit % kLeafUnits].reset();
   pool_.Release(unit, shape.order);
   if (options_.listener != nullptr) options_.listener->OnGroupFreed(offset_bytes, size_bytes);
@@ -146,6 +151,7 @@ void SlabAllocator::UpdatePartlyFree(const SlabGroup& group) {
 void SlabAllocator::NoteTaken(SlabGroup& group, uint32_t first_cell, uint32_t cells) {
   const uint64_t cell_bytes = options_.classes[group.size_class()].cell_bytes;
   stats_.allocated_bytes += cells * cell_bytes;
+  use_[group.size_class()].cells += cells;
   stats_.end_offset_bytes =
       std::max(stats_.end_offset_bytes,
                group.offset_bytes() + (static_cast<uint64_t>(first_cell) + cells) * cell_bytes);
@@ -155,6 +161,7 @@ void SlabAllocator::NoteTaken(SlabGroup& group, uint32_t first_cell, uint32_t ce
 void SlabAllocator::ReleaseCell(SlabGroup& group, uint32_t cell) {
   group.Release(cell);
   stats_.allocated_bytes -= options_.classes[group.size_class()].cell_bytes;
+  --use_[group.size_class()].cells;
 }
 
 Result<CellRun> SlabAllocator::AllocateRun(uint8_t size_class, uint32_t max_cells) {
@@ -196,6 +203,7 @@ void SlabAllocator::MarkLive(Handle handle) {
   CAIRN_ASSERT(group.IsOpen(place.cell));
   group.SetLive(place.cell, place.slot);
   ++stats_.live_slots;
+  stats_.live_bytes += options_.classes[place.size_class].slot_bytes;
 }
 
 void SlabAllocator::CloseCell(uint8_t size_class, uint64_t cell_offset_bytes) {
@@ -204,7 +212,7 @@ void SlabAllocator::CloseCell(uint8_t size_class, uint64_t cell_offset_bytes) {
   CAIRN_ASSERT(place.slot == 0);
   SlabGroup& group = KnownGroup(place);
   group.Close(place.cell);
-  if (group.AnyLive(place.cell)) return;
+  if (group.AnyLive(place.cell)) return NoteSparse(group, place.cell);
   ReleaseCell(group, place.cell);
   UpdatePartlyFree(group);
 }
@@ -215,7 +223,9 @@ void SlabAllocator::Free(Handle handle) {
   SlabGroup& group = KnownGroup(place);
   group.ClearLive(place.cell, place.slot);
   --stats_.live_slots;
-  if (group.IsOpen(place.cell) || group.AnyLive(place.cell)) return;
+  stats_.live_bytes -= options_.classes[place.size_class].slot_bytes;
+  if (group.IsOpen(place.cell)) return;
+  if (group.AnyLive(place.cell)) return NoteSparse(group, place.cell);
   ReleaseCell(group, place.cell);
   UpdatePartlyFree(group);
 }
@@ -241,6 +251,8 @@ Status SlabAllocator::Restore(Handle handle) {
   }
   group->SetLive(place.cell, place.slot);
   ++stats_.live_slots;
+  stats_.live_bytes += options_.classes[place.size_class].slot_bytes;
+  restored_ = true;
   return Status();
 }
 

@@ -16,15 +16,6 @@ namespace cairn {
 inline constexpr uint64_t kAddressSpaceBytes = uint64_t{1} << 46;
 inline constexpr uint64_t kAllocationUnitBytes = 1 << 20;
 
-/// Told when a group of cells begins and ends to belong to a class, so that the medium can be
-/// given and taken back. size_bytes covers the cells; a tail that holds none is left out.
-class GroupListener {
- public:
-  virtual ~GroupListener() = default;
-  virtual void OnGroupTaken(uint64_t offset_bytes, uint64_t size_bytes) = 0;
-  virtual void OnGroupFreed(uint64_t offset_bytes, uint64_t size_bytes) = 0;
-};
-
 /// SSD_SLAB: cells of one class lie in groups, power-of-two sized and aligned, of at least 1 MiB,
 /// so that class and offset of a handle give its group. An empty group goes back to the common
 /// pool and serves any class. Partly used groups are filled first, lowest address first, which
@@ -53,6 +44,15 @@ class SlabAllocator final : public Allocator {
   void CloseCell(uint8_t size_class, uint64_t cell_offset_bytes) override;
   void Free(Handle handle) override;
   Status Restore(Handle handle) override;
+  SparseCells TakeSparse(uint64_t live_bytes_max) override;
+  SparseCells TakeGroup() override;
+  void ReturnSparse(const SparseCells& cells) override;
+  void AppendLive(uint8_t size_class, uint64_t cell_offset_bytes,
+                  std::vector<Handle>* live) const override;
+  bool SetListener(GroupListener* listener) override {
+    options_.listener = listener;
+    return true;
+  }
   AllocatorStats stats() const override;
 
   /// Below what is in use it only refuses new cells.
@@ -81,6 +81,15 @@ class SlabAllocator final : public Allocator {
   static constexpr uint64_t kLeafUnits = 4096;
   using Leaf = std::array<std::unique_ptr<SlabGroup>, kLeafUnits>;
 
+  /// Cells by how full of live slots they are, in 16ths; the fullest are not worth moving.
+  static constexpr uint32_t kSparseBuckets = 15;
+  struct ClassUse {
+    uint64_t groups = 0;
+    uint64_t cells = 0;  // taken
+    /// Numbers of groups with closed cells of that fill, and of some that have none any more.
+    std::vector<SparseBitSet> sparse;
+  };
+
   static Shape ShapeOf(const SizeClass& size_class);
   /// False when no slot of the class lies there.
   bool Locate(Handle handle, Place* place) const;
@@ -92,14 +101,22 @@ class SlabAllocator final : public Allocator {
   void UpdatePartlyFree(const SlabGroup& group);
   void ReleaseCell(SlabGroup& group, uint32_t cell);
   void NoteTaken(SlabGroup& group, uint32_t first_cell, uint32_t cells);
+  static uint32_t BucketOf(uint32_t live, uint32_t slots) { return live * 16 / slots; }
+  void NoteSparse(const SlabGroup& group, uint32_t cell);
+  void NoteRestored();
+  SparseCells TakeSparseOf(uint8_t size_class, uint32_t first_bucket, uint64_t live_bytes_max);
+  uint32_t TakeFromGroup(SlabGroup& group, uint32_t bucket, uint32_t live_max, SparseCells* taken);
 
   Options options_;
   std::vector<Shape> shapes_;
   std::vector<uint8_t> small_classes_;     // class by slot_bytes / 64, up to 8 KiB
   std::vector<SparseBitSet> partly_free_;  // by class: numbers of the groups with a free cell
+  std::vector<ClassUse> use_;              // by class
   UnitPool pool_;
   std::vector<std::unique_ptr<Leaf>> groups_;  // by first unit
   AllocatorStats stats_;
+  uint64_t units_looked_at_ = 0;  // of the groups that were restored, for sparse cells
+  bool restored_ = false;
 };
 
 }  // namespace cairn

@@ -22,10 +22,11 @@ SlabGroup::SlabGroup(uint64_t offset_bytes, uint8_t size_class, uint32_t cells,
   CAIRN_ASSERT(slots_per_cell >= 1 && slots_per_cell <= 64);
   const size_t cell_words = (cells + 63) / 64;
   const size_t live_words = ((static_cast<size_t>(cells) << slot_shift_) + 63) / 64;
-  words_ = std::make_unique<uint64_t[]>(2 * cell_words + live_words);
+  words_ = std::make_unique<uint64_t[]>(3 * cell_words + live_words);
   free_ = {words_.get(), cell_words};
   open_ = {words_.get() + cell_words, cell_words};
-  live_ = {words_.get() + 2 * cell_words, live_words};
+  moving_ = {words_.get() + 2 * cell_words, cell_words};
+  live_ = {words_.get() + 3 * cell_words, live_words};
   std::fill(free_.begin(), free_.end(), ~uint64_t{0});
   if (cells % 64 != 0) free_.back() = (uint64_t{1} << cells % 64) - 1;
 }
@@ -89,6 +90,7 @@ void SlabGroup::TakeClosed(uint32_t cell) {
 void SlabGroup::Release(uint32_t cell) {
   CAIRN_ASSERT(!IsFree(cell));
   Clear(open_, cell);
+  Clear(moving_, cell);
   Set(free_, cell);
   --taken_;
   lowest_ = std::min(lowest_, cell);
@@ -99,11 +101,11 @@ void SlabGroup::Close(uint32_t cell) {
   Clear(open_, cell);
 }
 
-bool SlabGroup::AnyLive(uint32_t cell) const {
+uint64_t SlabGroup::LiveBits(uint32_t cell) const {
   const uint64_t bit = Bit(cell, 0);
   const uint64_t slots = uint64_t{1} << slot_shift_;
   const uint64_t mask = slots == 64 ? ~uint64_t{0} : (uint64_t{1} << slots) - 1;
-  return (live_[bit / 64] >> bit % 64 & mask) != 0;
+  return live_[bit / 64] >> bit % 64 & mask;
 }
 
 void SlabGroup::SetLive(uint32_t cell, uint32_t slot) {

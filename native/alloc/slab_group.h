@@ -6,8 +6,8 @@
 
 namespace cairn {
 
-/// The cells of one group: which are free, which are open, which of their slots are live. Bitmaps
-/// only, so that a page of space costs between 3 bits (one slot) and 66 bits (64 slots).
+/// The cells of one group: which are free, which are open, which are being emptied, which of their
+/// slots are live. Bitmaps only, so that a cell costs between 4 bits (one slot) and 67 (64 slots).
 class SlabGroup {
  public:
   struct Run {
@@ -19,6 +19,8 @@ class SlabGroup {
 
   uint64_t offset_bytes() const { return offset_bytes_; }
   uint8_t size_class() const { return size_class_; }
+  uint32_t cells() const { return cells_; }
+  uint32_t taken() const { return taken_; }
   bool full() const { return taken_ == cells_; }
   bool empty() const { return taken_ == 0; }
 
@@ -32,7 +34,16 @@ class SlabGroup {
 
   bool IsFree(uint32_t cell) const { return Test(free_, cell); }
   bool IsOpen(uint32_t cell) const { return Test(open_, cell); }
-  bool AnyLive(uint32_t cell) const;
+  /// Its records are being moved; until it is free.
+  bool IsMoving(uint32_t cell) const { return Test(moving_, cell); }
+  void SetMoving(uint32_t cell) { Set(moving_, cell); }
+  void ClearMoving(uint32_t cell) { Clear(moving_, cell); }
+  /// Hands out no more cells, so that it gets empty.
+  bool draining() const { return draining_; }
+  void SetDraining(bool draining) { draining_ = draining; }
+
+  bool AnyLive(uint32_t cell) const { return LiveBits(cell) != 0; }
+  uint64_t LiveBits(uint32_t cell) const;
   bool IsLive(uint32_t cell, uint32_t slot) const { return Test(live_, Bit(cell, slot)); }
   void SetLive(uint32_t cell, uint32_t slot);
   void ClearLive(uint32_t cell, uint32_t slot);
@@ -61,9 +72,11 @@ class SlabGroup {
   uint32_t lowest_ = 0;  // no cell below it is free
   uint8_t size_class_;
   uint8_t slot_shift_;
+  bool draining_ = false;
   std::unique_ptr<uint64_t[]> words_;
   std::span<uint64_t> free_;
   std::span<uint64_t> open_;
+  std::span<uint64_t> moving_;
   std::span<uint64_t> live_;
 };
 

@@ -44,4 +44,15 @@ std::optional<uint64_t> SparseBitSet::First() const {
   return std::nullopt;
 }
 
+std::optional<uint64_t> SparseBitSet::Last() const {
+  for (uint64_t i = occupied_.size(); i-- > 0;) {
+    if (occupied_[i] == 0) continue;
+    const uint64_t leaf = i * 64 + 63 - std::countl_zero(occupied_[i]);
+    const Leaf& bits = *leaves_[leaf];
+    const uint64_t word = 63 - std::countl_zero(bits.summary);
+    return leaf * kLeafBits + word * 64 + 63 - std::countl_zero(bits.words[word]);
+  }
+  return std::nullopt;
+}
+
 }  // namespace cairn

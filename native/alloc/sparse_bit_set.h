@@ -19,6 +19,7 @@ class SparseBitSet {
   void Erase(uint64_t member);
   bool Contains(uint64_t member) const;
   std::optional<uint64_t> First() const;
+  std::optional<uint64_t> Last() const;
 
  private:
   static constexpr uint64_t kWords = 64;

@@ -8,47 +8,12 @@
 
 #include "alloc/size_classes.h"
 #include "alloc/slab_allocator.h"
-#include "binding/bindings.h"
 #include "binding/raw_function.h"
-#include "binding/slot_file_state.h"
-#include "cache/page_cache.h"
+#include "binding/slot_file.h"
 #include "cache/slot_record.h"
-#include "value/retire_queue.h"
-#include "value/slot_reader.h"
-#include "value/slot_writer.h"
 
 namespace cairn {
 namespace {
-
-int64_t ErrnoOf(const Status& status) {
-  switch (status.code()) {
-    case StatusCode::kNoSpace:
-      return -ENOSPC;
-    case StatusCode::kInvalid:
-      return -E2BIG;
-    case StatusCode::kCorruption:
-      return -EBADMSG;
-    case StatusCode::kClosed:
-      return -EBADF;
-    default:
-      return status.error_number() != 0 ? -status.error_number() : -EIO;
-  }
-}
-
-Handle HandleArg(const Napi::Value& value) {
-  return static_cast<Handle>(value.As<Napi::Number>().Int64Value());
-}
-
-std::span<const std::byte> BytesArg(const Napi::Value& value) {
-  void* data = nullptr;
-  size_t length = 0;
-  napi_typedarray_type type;
-  if (napi_get_typedarray_info(value.Env(), value, &type, &length, &data, nullptr, nullptr) !=
-      napi_ok) {
-    return {};
-  }
-  return {static_cast<const std::byte*>(data), length};
-}
 
 /// The halves of a store id, a Uint8Array of 16 bytes.
 bool StoreIdArg(const Napi::Value& value, uint64_t halves[2]) {
@@ -61,55 +26,7 @@ bool StoreIdArg(const Napi::Value& value, uint64_t halves[2]) {
 /// A record of up to this many bytes is copied: memory with a finalizer costs more.
 constexpr size_t kCopiedBytesMax = 8192;
 
-class NativeSlotFile final : public Napi::ObjectWrap<NativeSlotFile> {
- public:
-  static void Register(Napi::Env env, Napi::Object exports);
-  explicit NativeSlotFile(const Napi::CallbackInfo& info);
-  ~NativeSlotFile() override {
-    if (self_ != nullptr) *self_ = nullptr;
-    // Collected without close(): the kernel still works on our memory until this is through. At
-    // the end of an environment the file set has waited already, and may be gone.
-    while (writer_ != nullptr && (writer_->busy() || !reader_->idle())) {
-      if (place_.files->io().Wait() == 0) break;
-    }
-  }
-
- private:
-  static napi_value Place(napi_env env, napi_callback_info info);
-  Napi::Value PlaceLarge(const Napi::CallbackInfo& info);
-  Napi::Value PlaceRows(const Napi::CallbackInfo& info);
-  static napi_value Get(napi_env env, napi_callback_info info);
-  Napi::Value Take(const Napi::CallbackInfo& info);
-  Napi::Value RetireAll(const Napi::CallbackInfo& info);
-  Napi::Value Discard(const Napi::CallbackInfo& info);
-  Napi::Value OnDurable(const Napi::CallbackInfo& info);
-  Napi::Value OnCheckpointBegin(const Napi::CallbackInfo& info);
-  Napi::Value OnCheckpointEnd(const Napi::CallbackInfo& info);
-  Napi::Value Pin(const Napi::CallbackInfo& info);
-  Napi::Value Unpin(const Napi::CallbackInfo& info);
-  Napi::Value ReserveAhead(const Napi::CallbackInfo& info);
-  Napi::Value Seal(const Napi::CallbackInfo& info);
-  Napi::Value Rewrite(const Napi::CallbackInfo& info);
-  Napi::Value Restore(const Napi::CallbackInfo& info);
-  Napi::Value FinishRestore(const Napi::CallbackInfo& info);
-  Napi::Value UpdateState(const Napi::CallbackInfo& info);
-  Napi::Value Close(const Napi::CallbackInfo& info);
-  Napi::Value GetState(const Napi::CallbackInfo&) { return state_ref_.Value(); }
-  Napi::Value GetArena(const Napi::CallbackInfo&) { return arena_ref_.Value(); }
-
-  void Publish();
-
-  std::shared_ptr<NativeSlotFile*> self_;  // what the raw functions share; null once this is gone
-  SlotPlace place_;
-  std::unique_ptr<Allocator> allocator_;
-  std::unique_ptr<PageCache> cache_;
-  std::unique_ptr<SlotWriter> writer_;
-  std::unique_ptr<SlotReader> reader_;
-  std::unique_ptr<RetireQueue> retired_;
-  double* state_ = nullptr;
-  Napi::Reference<Napi::Float64Array> state_ref_;
-  Napi::Reference<Napi::ArrayBuffer> arena_ref_;
-};
+}  // namespace
 
 /// new NativeSlotFile(io, {file, classTable, sizeClasses, capacityBytes, cacheBytes, runBytes, dirtyBytesMax,
 /// reserveBytesMax, token, storeId})
@@ -165,6 +82,7 @@ NativeSlotFile::NativeSlotFile(const Napi::CallbackInfo& info)
   reader_ = std::make_unique<SlotReader>(place_, *allocator_, *writer_, *cache_, sink,
                                          &state_[kConsumedReads]);
   retired_ = std::make_unique<RetireQueue>(*allocator_, *reader_);
+  mover_ = std::make_unique<SlotMover>(place_, *allocator_, *writer_, *reader_, sink);
   self_ = std::make_shared<NativeSlotFile*>(this);
   const Napi::Object self = info.This().As<Napi::Object>();
   if (!AddRawFunction(self, "place", &NativeSlotFile::Place, self_)) return;
@@ -412,6 +330,13 @@ void NativeSlotFile::Publish() {
   state_[kCapacityBytes] = static_cast<double>(space.capacity_bytes);
   state_[kReservedBytes] = static_cast<double>(space.reserved_bytes);
   state_[kAllocatedBytes] = static_cast<double>(space.allocated_bytes);
+  state_[kLiveBytes] = static_cast<double>(space.live_bytes);
+  state_[kWaitingBytes] = static_cast<double>(retired_->waiting_bytes());
+  state_[kMovedBytes] = static_cast<double>(mover_->moved_bytes());
+  state_[kMoveReadBytes] = static_cast<double>(mover_->read_bytes());
+  state_[kCompactedCells] = static_cast<double>(mover_->cells_taken());
+  state_[kUnwrittenMoves] = writer_->unwritten_moves();
+  state_[kPunchedBytes] = static_cast<double>(writer_->punched_bytes());
   state_[kLiveSlots] = static_cast<double>(space.live_slots);
   state_[kRetiredWaiting] = static_cast<double>(retired_->waiting());
   state_[kCheckpointFrees] = static_cast<double>(retired_->checkpoint_frees());
@@ -426,11 +351,13 @@ Napi::Value NativeSlotFile::UpdateState(const Napi::CallbackInfo& info) {
 Napi::Value NativeSlotFile::Close(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (writer_ == nullptr) return env.Undefined();
-  if (writer_->busy() || !reader_->idle()) {
+  if (writer_->busy() || !reader_->idle() || !mover_->idle()) {
     ThrowCoded(env, "CAIRN_INVALID_ARGUMENT", "NativeSlotFile.close: I/O is in flight");
     return env.Undefined();
   }
   napi_detach_arraybuffer(env, arena_ref_.Value());  // the arena goes with the file set
+  mover_->End(false);
+  mover_.reset();
   retired_.reset();
   reader_.reset();
   writer_.reset();
@@ -458,6 +385,11 @@ void NativeSlotFile::Register(Napi::Env env, Napi::Object exports) {
                       InstanceMethod<&NativeSlotFile::Restore>("restore"),
                       InstanceMethod<&NativeSlotFile::FinishRestore>("finishRestore"),
                       InstanceMethod<&NativeSlotFile::UpdateState>("updateState"),
+                      InstanceMethod<&NativeSlotFile::MoveStart>("moveStart"),
+                      InstanceMethod<&NativeSlotFile::MoveRecords>("moveRecords"),
+                      InstanceMethod<&NativeSlotFile::MovePlace>("movePlace"),
+                      InstanceMethod<&NativeSlotFile::MoveSeal>("moveSeal"),
+                      InstanceMethod<&NativeSlotFile::MoveEnd>("moveEnd"),
                       InstanceMethod<&NativeSlotFile::Close>("close"),
                       InstanceAccessor<&NativeSlotFile::GetState>("state"),
                       InstanceAccessor<&NativeSlotFile::GetArena>("arena"),
@@ -471,8 +403,6 @@ void NativeSlotFile::Register(Napi::Env env, Napi::Object exports) {
   constructor.Set("valueBytesMax", 64.0 * 1024 * 1024);
   exports.Set("NativeSlotFile", constructor);
 }
-
-}  // namespace
 
 void RegisterSlotFile(Napi::Env env, Napi::Object exports) {
   NativeSlotFile::Register(env, exports);

@@ -23,6 +23,13 @@ enum SlotFileState : uint32_t {
   kReservedBytes,
   kAllocatedBytes,
   kLiveSlots,
+  kLiveBytes,
+  kWaitingBytes,
+  kMovedBytes,
+  kMoveReadBytes,
+  kCompactedCells,
+  kPunchedBytes,
+  kUnwrittenMoves,
   kRetiredWaiting,
   kCheckpointFrees,
   kStateSlots,
@@ -31,7 +38,8 @@ inline constexpr const char* kStateNames[] = {
     "consumedReads", "dirtyBytes",     "oldestUnwrittenRun", "newestRun",     "failedErrno",
     "outOfSpace",    "deviceReads",    "deviceReadBytes",    "deviceWrites",  "deviceWriteBytes",
     "memoryHits",    "cacheBytes",     "capacityBytes",      "reservedBytes", "allocatedBytes",
-    "liveSlots",     "retiredWaiting", "checkpointFrees",
+    "liveSlots",     "liveBytes",      "waitingBytes",       "movedBytes",    "moveReadBytes",
+    "compactedCells", "punchedBytes",  "unwrittenMoves", "retiredWaiting",     "checkpointFrees",
 };
 static_assert(std::size(kStateNames) == kStateSlots);
 

@@ -5,6 +5,7 @@
 namespace cairn {
 
 void RetireQueue::Discard(Handle handle) {
+  waiting_bytes_ += SlotBytes(handle);
   unread_.push_back({handle, reader_.next_ticket()});
   FreeUnread();
 }
@@ -32,6 +33,7 @@ void RetireQueue::OnCheckpointEnd() {
 void RetireQueue::FreeUnread() {
   const uint64_t oldest = reader_.oldest_ticket();
   while (!unread_.empty() && unread_.front().ticket <= oldest) {
+    waiting_bytes_ -= SlotBytes(unread_.front().handle);
     allocator_.Free(unread_.front().handle);
     unread_.pop_front();
   }

@@ -18,7 +18,10 @@ class RetireQueue {
       : allocator_(allocator), reader_(reader) {}
 
   /// `sequence` is the log record that replaced the slot; sequences do not decrease.
-  void Retire(Handle handle, uint64_t sequence) { undurable_.push_back({handle, sequence}); }
+  void Retire(Handle handle, uint64_t sequence) {
+    waiting_bytes_ += SlotBytes(handle);
+    undurable_.push_back({handle, sequence});
+  }
   /// Never reached the log or the index: only readers are waited for.
   void Discard(Handle handle);
 
@@ -31,6 +34,8 @@ class RetireQueue {
   size_t waiting() const {
     return undurable_.size() + later_.size() + current_.size() + unread_.size();
   }
+  /// In the slots that wait.
+  uint64_t waiting_bytes() const { return waiting_bytes_; }
   /// Would be freed by the next checkpoint.
   size_t checkpoint_frees() const { return later_.size(); }
 
@@ -44,12 +49,17 @@ class RetireQueue {
     uint64_t ticket;  // reads numbered below it may still look at the slot
   };
 
+  uint64_t SlotBytes(Handle handle) const {
+    return allocator_.classes()[HandleClass(handle)].slot_bytes;
+  }
+
   Allocator& allocator_;
   const SlotReader& reader_;
   std::deque<Replaced> undurable_;
   std::vector<Handle> later_;    // wait for the checkpoint that begins next
   std::vector<Handle> current_;  // wait for the one that is being written
   std::deque<Unread> unread_;
+  uint64_t waiting_bytes_ = 0;
 };
 
 }  // namespace cairn

@@ -11,7 +11,8 @@
 namespace cairn {
 namespace {
 
-constexpr uint64_t kUnitBytes = 1 << 20;  // granularity of reserving space
+constexpr uint64_t kUnitBytes = SpaceKeeper::kUnitBytes;
+constexpr uint64_t kCapacityWithRoomBytes = 2 << 20;
 constexpr uint32_t kWritesMax = 8;        // runs in flight at once
 constexpr size_t kSpareBuffersMax = 16;
 
@@ -52,20 +53,30 @@ struct SlotWriter::LargeWrite final : Completion {
   }
 };
 
-struct SlotWriter::ReserveStep final : Completion {
-  SlotWriter* writer = nullptr;
-  uint64_t first_unit = 0;
-  uint64_t units = 0;
-  void Run(int64_t result) override { writer->OnReserved(result); }
-};
-
 SlotWriter::SlotWriter(const SlotPlace& place, Allocator& allocator, PageCache& cache,
                        CompletionSink* sink, const Options& options)
-    : place_(place), allocator_(allocator), cache_(cache), sink_(sink), options_(options) {
+    : place_(place),
+      allocator_(allocator),
+      cache_(cache),
+      sink_(sink),
+      options_(options),
+      space_(place, sink,
+             {options.capacity_bytes, options.reserve_bytes_max, options.post_token}) {
   for (auto& lane : open_) lane.assign(allocator.classes().size(), nullptr);
+  announced_ = allocator.SetListener(&space_);
+  if (options.capacity_bytes >= kCapacityWithRoomBytes) {
+    moving_room_bytes_ = std::clamp<uint64_t>(options.capacity_bytes / 32, 64 << 10, 4 << 20);
+  }
 }
 
-SlotWriter::~SlotWriter() = default;
+SlotWriter::~SlotWriter() { allocator_.SetListener(nullptr); }
+
+/// Up to the limit only records that move may go: without room for them no cell could be emptied.
+bool SlotWriter::MayTake(Lane lane, uint64_t cell_bytes) const {
+  if (moving_room_bytes_ == 0 || lane == Lane::kMove) return true;
+  return allocator_.stats().allocated_bytes + cell_bytes + moving_room_bytes_ <=
+         options_.capacity_bytes;
+}
 
 Result<Handle> SlotWriter::Place(Lane lane, std::span<const std::byte> key,
                                  std::span<const std::byte> value, uint64_t sequence) {
@@ -111,13 +122,14 @@ Result<SlotWriter::RunWrite*> SlotWriter::OpenRun(Lane lane, uint8_t size_class)
   const auto wanted_bytes = std::min<uint64_t>(options_.run_bytes, share);
   const uint32_t cells_wanted =
       std::max(1u, static_cast<uint32_t>(wanted_bytes / shape.cell_bytes));
+  if (!MayTake(lane, shape.cell_bytes)) return Status(StatusCode::kNoSpace, "place");
   Result<CellRun> cells = allocator_.AllocateRun(size_class, cells_wanted);
   if (!cells.ok()) return cells.status();
   const uint64_t run_bytes = static_cast<uint64_t>(cells.value().cells) * shape.cell_bytes;
-  if (!ReserveFor(cells.value().offset_bytes, run_bytes)) {
+  if (!space_.Ready(cells.value().offset_bytes, run_bytes)) {
     allocator_.ReturnCells(size_class, cells.value());
-    if (reserve_errno_ == 0) return Status(StatusCode::kRetry, "reserve");
-    const int error_number = std::exchange(reserve_errno_, 0);  // the next caller tries again
+    const int error_number = space_.TakeError();
+    if (error_number == 0) return Status(StatusCode::kRetry, "reserve");
     const bool full = error_number == ENOSPC || error_number == EDQUOT || error_number == EFBIG;
     return Status(full ? StatusCode::kNoSpace : StatusCode::kIo, "reserve", {}, 0, error_number);
   }
@@ -143,58 +155,9 @@ Result<SlotWriter::RunWrite*> SlotWriter::OpenRun(Lane lane, uint8_t size_class)
   RunWrite* const opened = run.get();
   open_[static_cast<int>(lane)][size_class] = opened;
   ++open_runs_;
+  if (lane == Lane::kMove) ++unwritten_moves_;
   runs_.emplace(opened->offset_bytes, std::move(run));
   return opened;
-}
-
-/// True when the range has space behind it. Starts reserving otherwise, and ahead of need.
-bool SlotWriter::ReserveFor(uint64_t offset_bytes, uint64_t length_bytes) {
-  const uint64_t first = offset_bytes / kUnitBytes;
-  const uint64_t last = (offset_bytes + length_bytes - 1) / kUnitBytes;
-  if (reserved_units_.size() <= last + 1) reserved_units_.resize(last + 2, false);
-  for (uint64_t unit = first; unit <= last; ++unit) {
-    if (!reserved_units_[unit]) {
-      if (reserving_ == nullptr && reserve_errno_ == 0) StartReserve(unit);
-      return false;
-    }
-  }
-  const bool at_limit =
-      options_.capacity_bytes != 0 && reserved_bytes_ >= options_.capacity_bytes + kUnitBytes;
-  if (reserving_ == nullptr && !reserved_units_[last + 1] && !at_limit) StartReserve(last + 1);
-  return true;
-}
-
-void SlotWriter::ReserveAhead() {
-  if (reserving_ == nullptr) StartReserve(1);  // unit 0 is never handed out
-}
-
-void SlotWriter::StartReserve(uint64_t first_unit) {
-  // A quarter of what is there: small stores stay small, large ones ask rarely.
-  const uint64_t step =
-      std::clamp(reserved_bytes_ / 4, kUnitBytes, std::max(kUnitBytes, options_.reserve_bytes_max));
-  auto reserve = std::make_unique<ReserveStep>();
-  reserve->writer = this;
-  reserve->first_unit = first_unit;
-  reserve->units = step / kUnitBytes;
-  reserving_ = std::move(reserve);
-  place_.files->Reserve(place_.file, first_unit * kUnitBytes, reserving_->units * kUnitBytes,
-                        reserving_.get());
-  sink_->Started();
-}
-
-void SlotWriter::OnReserved(int64_t result) {
-  const std::unique_ptr<ReserveStep> step = std::move(reserving_);
-  if (result < 0) {
-    reserve_errno_ = static_cast<int>(-result);
-  } else {
-    const uint64_t end = step->first_unit + step->units;
-    if (reserved_units_.size() < end) reserved_units_.resize(end, false);
-    for (uint64_t unit = step->first_unit; unit < end; ++unit) {
-      if (!reserved_units_[unit]) reserved_bytes_ += kUnitBytes;
-      reserved_units_[unit] = true;
-    }
-  }
-  Post(options_.post_token, 0);
 }
 
 AlignedBuffer SlotWriter::TakeBuffer(size_t size_bytes) {
@@ -235,6 +198,13 @@ void SlotWriter::CloseCells(const RunWrite& run) {
   }
 }
 
+void SlotWriter::SealLane(Lane lane) {
+  for (RunWrite* run : open_[static_cast<int>(lane)]) {
+    if (run != nullptr) CloseRun(run);
+  }
+  WriteQueued();
+}
+
 void SlotWriter::Seal() {
   for (auto& lane : open_) {
     for (RunWrite* run : lane) {
@@ -271,6 +241,7 @@ void SlotWriter::OnWritten(RunWrite* run, int64_t result) {
   out_of_space_ = false;
   // Cells that replay rebuilt were never open.
   if (!run->keep) CloseCells(*run);
+  if (run->lane == Lane::kMove) --unwritten_moves_;
   dirty_bytes_ -= run->bytes();
   unwritten_ids_.erase(std::lower_bound(unwritten_ids_.begin(), unwritten_ids_.end(), run->id));
   if (run->buffer.size() == options_.run_bytes && spare_.size() < kSpareBuffersMax) {
@@ -297,6 +268,9 @@ Result<Handle> SlotWriter::PlaceLarge(std::span<const std::byte> key,
   auto large = std::make_unique<LargeWrite>();
   large->buffer = AlignedBuffer::Allocate(record_bytes, false);
   if (large->buffer.empty()) return Status(StatusCode::kIo, "allocate", {}, 0, ENOMEM);
+  if (!MayTake(Lane::kThrough, allocator_.classes()[size_class].cell_bytes)) {
+    return Status(StatusCode::kNoSpace, "place");
+  }
   Result<CellRun> cells = allocator_.AllocateRun(static_cast<uint8_t>(size_class), 1);
   if (!cells.ok()) return cells.status();
   const uint64_t offset = cells.value().offset_bytes;
@@ -306,6 +280,7 @@ Result<Handle> SlotWriter::PlaceLarge(std::span<const std::byte> key,
   const Handle handle = MakeHandle(offset, static_cast<uint8_t>(size_class));
   allocator_.MarkLive(handle);
   allocator_.CloseCell(static_cast<uint8_t>(size_class), offset);
+  space_.NoteUsed(offset, large->buffer.size());
   for (uint64_t at = 0; at < large->buffer.size(); at += kPageBytes) {
     cache_.Invalidate((offset + at) / kPageBytes);
   }
@@ -377,6 +352,7 @@ void SlotWriter::FinishRestore(bool read_only) {
     runs_.emplace(offset, std::move(run));
   }
   restored_.clear();
+  if (announced_ && !read_only) space_.FreeTheRest();
   WriteQueued();
 }
 

@@ -12,6 +12,7 @@
 #include "io/completion_sink.h"
 #include "io/io_backend.h"
 #include "value/slot_place.h"
+#include "value/space_keeper.h"
 
 namespace cairn {
 
@@ -31,9 +32,9 @@ class SlotWriter {
     uint64_t capacity_bytes = 0;               // as the allocator's; 0: none
     int64_t post_token = -1;                   // posted to the sink after each change of state
   };
-  /// Records of the two lanes never share a cell: replay rebuilds whole cells from the log, which
-  /// carries the values of the inline lane only.
-  enum class Lane : uint8_t { kInline = 0, kThrough = 1 };
+  /// Records of two lanes never share a cell: replay rebuilds whole cells from the log, which
+  /// carries the values of the inline lane only; and records that were moved are of another age.
+  enum class Lane : uint8_t { kInline = 0, kThrough = 1, kMove = 2 };
 
   SlotWriter(const SlotPlace& place, Allocator& allocator, PageCache& cache, CompletionSink* sink,
              const Options& options);
@@ -49,13 +50,15 @@ class SlotWriter {
                             uint64_t sequence, int64_t token);
 
   /// Reserves the first space, so that the first records need not wait; a post follows.
-  void ReserveAhead();
+  void ReserveAhead() { space_.ReserveAhead(); }
 
   /// The slot's bytes while its run is in memory, else empty.
   std::span<const std::byte> Find(Handle handle) const;
 
   /// Closes the open runs and sends them on their way.
   void Seal();
+  /// As Seal, for the runs of one lane.
+  void SealLane(Lane lane);
   /// Number of the newest run; everything placed so far is in runs up to it.
   uint64_t newest_run() const { return next_run_id_ - 1; }
   /// Runs below this number are written.
@@ -70,12 +73,16 @@ class SlotWriter {
   /// keeps them in memory.
   void FinishRestore(bool read_only);
 
+  /// Runs of records that move, not written yet.
+  uint32_t unwritten_moves() const { return unwritten_moves_; }
+
   bool idle() const { return runs_.empty() && !busy(); }
   /// Something of ours is in the kernel's hands.
-  bool busy() const { return writing_ > 0 || large_in_flight_ > 0 || reserving_ != nullptr; }
+  bool busy() const { return writing_ > 0 || large_in_flight_ > 0 || space_.busy(); }
   uint64_t dirty_bytes() const { return dirty_bytes_; }
   uint64_t writes() const { return writes_; }
   uint64_t write_bytes() const { return write_bytes_; }
+  uint64_t punched_bytes() const { return space_.punched_bytes(); }
   /// errno of the write that ended writing for good; 0 while all is well.
   int failed_errno() const { return failed_errno_; }
   /// The last write found no space; it is tried again by the next Place or Seal.
@@ -84,12 +91,9 @@ class SlotWriter {
  private:
   struct RunWrite;
   struct LargeWrite;
-  struct ReserveStep;
 
   Result<RunWrite*> OpenRun(Lane lane, uint8_t size_class);
-  bool ReserveFor(uint64_t offset_bytes, uint64_t length_bytes);
-  void StartReserve(uint64_t first_unit);
-  void OnReserved(int64_t result);
+  bool MayTake(Lane lane, uint64_t cell_bytes) const;
   void CloseRun(RunWrite* run);
   void CloseCells(const RunWrite& run);
   void WriteQueued();
@@ -105,12 +109,13 @@ class SlotWriter {
 
   std::map<uint64_t, std::unique_ptr<RunWrite>> runs_;  // by offset: open, queued and being written
   std::map<uint64_t, std::unique_ptr<RunWrite>> restored_;
-  std::vector<RunWrite*> open_[2];  // per lane and size class
+  std::vector<RunWrite*> open_[3];  // per lane and size class
   std::deque<RunWrite*> queue_;
   std::vector<uint64_t> unwritten_ids_;  // ascending
   std::vector<AlignedBuffer> spare_;
   uint64_t next_run_id_ = 1;
   uint32_t open_runs_ = 0;
+  uint32_t unwritten_moves_ = 0;
   uint32_t writing_ = 0;
   uint32_t large_in_flight_ = 0;
   uint64_t dirty_bytes_ = 0;
@@ -119,10 +124,9 @@ class SlotWriter {
   int failed_errno_ = 0;
   bool out_of_space_ = false;
 
-  std::vector<bool> reserved_units_;
-  std::unique_ptr<ReserveStep> reserving_;
-  int reserve_errno_ = 0;
-  uint64_t reserved_bytes_ = 0;
+  SpaceKeeper space_;
+  bool announced_ = false;
+  uint64_t moving_room_bytes_ = 0;
 };
 
 }  // namespace cairn

@@ -1,4 +1,7 @@
 #include "alloc/size_classes.h"
+
+#include <map>
+
 #include "alloc/slab_allocator.h"
 #include "alloc/unit_pool.h"
 #include "allocator_conformance.h"
@@ -144,6 +147,82 @@ TEST(slab_over_explicit_classes_keeps_the_laws) {
     return MakeSlab(DiskClassesFor({128, 512, 3000, 10000}), capacity);
   };
   test::AllocatorSuite(make, kPageBytes).RunAll();
+}
+
+TEST(slab_takes_the_sparsest_cells_of_a_class_once) {
+  SlabAllocator allocator(SlabAllocator::Options{.classes = DefaultDiskClasses()});
+  const auto number = static_cast<uint8_t>(allocator.ClassFor(1088));
+  const SizeClass shape = allocator.classes()[number];
+  const CellRun run = allocator.AllocateRun(number, 20).value();
+  const auto handle = [&](uint32_t cell, uint32_t slot) {
+    return MakeHandle(run.offset_bytes + cell * shape.cell_bytes + slot * shape.slot_bytes, number);
+  };
+  for (uint32_t cell = 0; cell < 20; ++cell) {
+    for (uint32_t slot = 0; slot < shape.slots_per_cell; ++slot) {
+      allocator.MarkLive(handle(cell, slot));
+    }
+    allocator.CloseCell(number, run.offset_bytes + cell * shape.cell_bytes);
+  }
+  EXPECT(allocator.TakeSparse(1 << 20).offsets.empty());
+  // Cells 3 to 5 keep three records, cells 8 and 9 keep twelve.
+  for (const auto& [cell, left] : std::map<uint32_t, uint32_t>{{3, 3}, {4, 3}, {5, 3}, {8, 12}}) {
+    for (uint32_t slot = left; slot < shape.slots_per_cell; ++slot) {
+      allocator.Free(handle(cell, slot));
+    }
+  }
+  const SparseCells taken = allocator.TakeSparse(9 * shape.slot_bytes);
+  EXPECT_EQ(taken.size_class, number);
+  EXPECT_EQ(taken.offsets.size(), 3u);
+  EXPECT_EQ(taken.offsets.front(), run.offset_bytes + 3 * shape.cell_bytes);
+  std::vector<Handle> live;
+  allocator.AppendLive(number, taken.offsets.back(), &live);
+  EXPECT_EQ(live.size(), 3u);
+  EXPECT_EQ(live.back(), handle(5, 2));
+  allocator.ReturnSparse(taken);
+  EXPECT(allocator.TakeSparse(9 * shape.slot_bytes).offsets == taken.offsets);
+  // One cell with twelve records alone gains nothing, and the others are taken.
+  EXPECT(allocator.TakeSparse(1 << 20).offsets.empty());
+  for (uint32_t cell = 3; cell < 6; ++cell) {
+    for (uint32_t slot = 0; slot < 3; ++slot) allocator.Free(handle(cell, slot));
+  }
+  EXPECT_EQ(allocator.stats().allocated_bytes, 17u * shape.cell_bytes);
+  EXPECT_EQ(allocator.stats().live_bytes, (16u * 15 + 12) * shape.slot_bytes);
+}
+
+TEST(slab_finds_sparse_cells_after_a_restore) {
+  SlabAllocator allocator(SlabAllocator::Options{.classes = DefaultDiskClasses()});
+  const auto number = static_cast<uint8_t>(allocator.ClassFor(1088));
+  for (uint64_t cell = 0; cell < 8; ++cell) {
+    EXPECT(allocator.Restore(MakeHandle((1 << 20) + cell * 16384, number)).ok());
+  }
+  EXPECT_EQ(allocator.TakeSparse(1 << 20).offsets.size(), 8u);
+}
+
+TEST(slab_gives_up_a_group_when_its_class_has_room_elsewhere) {
+  SlabAllocator allocator(SlabAllocator::Options{.classes = DefaultDiskClasses()});
+  const auto number = static_cast<uint8_t>(allocator.ClassFor(4096));
+  std::vector<Handle> handles;
+  for (int i = 0; i < 4 * 256; ++i) {
+    const CellRun run = allocator.AllocateRun(number, 1).value();
+    handles.push_back(MakeHandle(run.offset_bytes, number));
+    allocator.MarkLive(handles.back());
+    allocator.CloseCell(number, run.offset_bytes);
+  }
+  EXPECT(allocator.TakeGroup().offsets.empty());
+  for (size_t i = 0; i < handles.size(); ++i) {
+    if (i % 4 != 0) allocator.Free(handles[i]);
+  }
+  const SparseCells taken = allocator.TakeGroup();
+  EXPECT_EQ(taken.offsets.size(), 64u);
+  EXPECT_EQ(taken.offsets.front(), 4u << 20);  // the last group
+  allocator.ReturnSparse(taken);
+  EXPECT(allocator.TakeGroup().offsets == taken.offsets);
+  // Nothing goes there any more, and when it is empty any class may have it.
+  for (int i = 0; i < 3 * 192; ++i) {
+    EXPECT(allocator.AllocateRun(number, 1).value().offset_bytes < 4u << 20);
+  }
+  for (size_t i = 3 * 256; i < handles.size(); i += 4) allocator.Free(handles[i]);
+  EXPECT_EQ(allocator.stats().reserved_bytes, 3u << 20);
 }
 
 TEST(slab_groups_leave_at_most_an_eighth_unused) {

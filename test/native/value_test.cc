@@ -14,6 +14,7 @@
 #include "io/sim_disk.h"
 #include "io/sim_file_set.h"
 #include "value/retire_queue.h"
+#include "value/slot_mover.h"
 #include "value/slot_reader.h"
 #include "value/slot_writer.h"
 
@@ -331,6 +332,81 @@ TEST(a_full_disk_is_no_space_and_clears_when_space_returns) {
   EXPECT_EQ(first, kNoHandle);  // reserving the first MiB finds no space
   disk->SetCapacity(0);
   EXPECT(slots.Place("a", "1") != kNoHandle);
+}
+
+TEST(records_of_sparse_cells_move_and_the_cells_are_free) {
+  Slots slots(NewDisk());
+  // Eight cells of four slots, each of them left with one record.
+  std::map<std::string, Handle> placed;
+  for (int i = 0; i < 32; ++i) {
+    placed[std::to_string(i)] = slots.Place(std::to_string(i), std::string(990, 'a' + i % 26), 9);
+  }
+  slots.writer->Seal();
+  slots.Settle();
+  EXPECT_EQ(slots.allocator.stats().allocated_bytes, 8 * kPageBytes);
+  for (int i = 0; i < 32; ++i) {
+    if (i % 4 != 1) slots.retired->Discard(placed[std::to_string(i)]);
+  }
+  SlotMover mover(slots.place, slots.allocator, *slots.writer, *slots.reader, &slots.sink);
+  std::vector<double> pairs(4096);
+  slots.sink.Take(pairs);
+  const size_t cells = mover.Start(/*whole_group=*/false, 1 << 20, kReadToken);
+  EXPECT_EQ(cells, 8u);
+  slots.Settle();
+  EXPECT_EQ(slots.sink.Take(pairs), 1u);
+  size_t moved = 0;
+  for (size_t cell = 0; cell < cells; ++cell) {
+    for (size_t i = 0; i < mover.Records(cell).size(); ++i) {
+      const auto& record = mover.Records(cell)[i];
+      const std::string key(reinterpret_cast<const char*>(record.view.key.data()),
+                            record.view.key.size());
+      const Result<Handle> handle = mover.Place(cell, i);
+      EXPECT(handle.ok());
+      EXPECT(handle.value() != placed[key]);
+      slots.retired->Discard(placed[key]);
+      placed[key] = handle.value();
+      ++moved;
+    }
+  }
+  EXPECT_EQ(moved, 8u);
+  // The reader's ticket of the lot holds the old slots back.
+  EXPECT_EQ(slots.allocator.stats().live_slots, 16u);
+  slots.writer->SealLane(SlotWriter::Lane::kMove);
+  slots.Settle();
+  mover.End(false);
+  slots.retired->FreeUnread();
+  EXPECT_EQ(slots.allocator.stats().live_slots, 8u);
+  EXPECT_EQ(slots.allocator.stats().allocated_bytes, 2 * kPageBytes);
+  for (int i = 1; i < 32; i += 4) {
+    EXPECT_EQ(slots.Read(placed[std::to_string(i)], std::to_string(i)),
+              std::string(990, 'a' + i % 26));
+  }
+}
+
+TEST(freed_groups_are_punched_but_for_a_few) {
+  Slots slots(NewDisk());
+  std::vector<Handle> handles;
+  for (int i = 0; i < 3 * 1024; ++i) {
+    handles.push_back(slots.Place(std::to_string(i), std::string(4000, 'v')));
+  }
+  slots.writer->Seal();
+  slots.Settle();
+  EXPECT_EQ(slots.allocator.stats().reserved_bytes, 12u << 20);
+  for (const Handle handle : handles) slots.retired->Discard(handle);
+  slots.Settle();
+  EXPECT_EQ(slots.allocator.stats().reserved_bytes, 0u);
+  EXPECT_EQ(slots.writer->punched_bytes(), 8u << 20);
+  // Punched space is reserved again before it is used.
+  handles.clear();
+  for (int i = 0; i < 3 * 1024; ++i) {
+    handles.push_back(slots.Place(std::to_string(i), std::string(4000, 'w')));
+    EXPECT(handles.back() != kNoHandle);
+  }
+  slots.writer->Seal();
+  slots.Settle();
+  for (int i = 0; i < 3 * 1024; i += 100) {
+    EXPECT_EQ(slots.Read(handles[i], std::to_string(i)), std::string(4000, 'w'));
+  }
 }
 
 TEST(a_failed_write_keeps_the_record_readable_and_ends_writing) {

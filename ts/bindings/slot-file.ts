@@ -67,6 +67,14 @@ export interface NativeSlotFile {
   /** @returns `count`, or the index of the first handle that no slot can have. */
   restore(handles: Float64Array, count: number): number;
   finishRestore(readOnly: boolean): void;
+  /** @returns cells of the lot; 0: none, and nothing is posted. */
+  moveStart(wholeGroup: boolean, liveBytesMax: number, token: number): number;
+  /** Entries of {f64 handle, u32 key bytes, u32 slot bytes, key, zeros to a multiple of 8}. */
+  moveRecords(cell: number): Buffer;
+  /** @returns as {@link place}. */
+  movePlace(cell: number, index: number): number;
+  moveSeal(): void;
+  moveEnd(failed: boolean): void;
   updateState(): void;
   close(): void;
 }

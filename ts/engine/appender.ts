@@ -1,4 +1,5 @@
 import type { CairnError } from '../common/errors.js';
+import { RECORD_PUT_REF } from '../log/log.js';
 import type { StoreParts } from './parts.js';
 
 /**
@@ -66,6 +67,25 @@ export class Appender {
     const old = index.put(keys.hash, handle);
     if (old !== 0) values.retire(old, this.#sequence);
     meters.puts++;
+  }
+
+  /**
+   * The record of the codec's key, which was at `from`, is durable at `to` as well: the log and the
+   * index name the new place, if the index still names the old one. All in one turn.
+   *
+   * @returns whether they do; undefined when the log has no room, and nothing was done.
+   */
+  move(from: number, to: number): boolean | undefined {
+    const { keys, index, log, values } = this.#parts;
+    if (index.get(keys.hash) !== from) return false;
+    const sequence = this.#sequence + 1;
+    if (!log.append(RECORD_PUT_REF, 0, to, keys.bytes, keys.length, undefined, sequence, false)) {
+      return undefined;
+    }
+    this.#sequence = sequence;
+    index.compareAndSwap(keys.hash, from, to);
+    values.retire(from, sequence);
+    return true;
   }
 
   /** After the append: the key is gone, its record retires. False when it was not there. */

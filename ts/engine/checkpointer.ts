@@ -21,8 +21,8 @@ export interface WriterView {
   readonly failure: CairnError | undefined;
   /** Writes stop for good. */
   fail(cause: CairnError): void;
-  /** Runs `task` between two writes that wait; see WritePath.exclusive. */
-  exclusive<T>(task: () => Promise<T>): Promise<T>;
+  /** Resolves when a batch ends: not by the queue of writes, where some may wait for a checkpoint. */
+  batchEnd(): Promise<void>;
 }
 
 /**
@@ -52,6 +52,10 @@ export class Checkpointer {
 
   get stats(): { readonly count: number; readonly bytes: number; readonly sequence: number } {
     return { count: this.#count, bytes: this.#bytes, sequence: this.#sequence };
+  }
+
+  get running(): boolean {
+    return this.#running !== undefined;
   }
 
   /** Records were written since the last checkpoint. */
@@ -98,7 +102,7 @@ export class Checkpointer {
 
   async #write(): Promise<void> {
     const { log, values, manifest, fileSet } = this.#parts;
-    while (this.#writers.batchOpen) await this.#writers.exclusive(async () => undefined);
+    while (this.#writers.batchOpen) await this.#writers.batchEnd();
     if (this.#writers.failure !== undefined) throw this.#writers.failure;
     const startSequence = this.#writers.sequence;
     const firstSegmentId = log.rotate();

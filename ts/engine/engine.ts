@@ -21,10 +21,12 @@ import type {
 import type { WriteOperation } from './batch-write.js';
 import { bulkLoad } from './bulk-load.js';
 import { Checkpointer } from './checkpointer.js';
+import { Compactor } from './compactor.js';
 import type { StoreParts } from './parts.js';
 import { checkRows, ReadPath } from './read-path.js';
 import type { RecoveryReport } from './recovery.js';
 import { abortError, throwIfAborted, verifyRecords, walkRecords } from './walk.js';
+import type { SpaceMaker } from './placer.js';
 import { WritePath } from './write-path.js';
 
 const LEVELS: ReadonlySet<string> = new Set(['sync', 'interval', 'process', 'none']);
@@ -37,6 +39,7 @@ export class Engine implements Store {
   readonly #reads: ReadPath;
   readonly #writes: WritePath;
   readonly #checkpointer: Checkpointer;
+  readonly #compactor: Compactor;
   #closing: Promise<void> | undefined;
 
   constructor(parts: StoreParts, recovery: RecoveryReport) {
@@ -44,11 +47,19 @@ export class Engine implements Store {
     this.#parts = parts;
     this.#recovery = recovery;
     this.#reads = new ReadPath(parts);
-    this.#writes = new WritePath(parts, {
+    // The three need each other: the writers room, the others a place among the writers.
+    const space: SpaceMaker = {
       checkpoint: () => this.#checkpointer.run(),
       maybeCheckpoint: () => this.#checkpointer.maybe(),
-    });
+      mayMakeRoom: () => this.#compactor.mayMakeRoom(),
+      makeRoom: () => this.#compactor.makeRoom(),
+      crowded: () => this.#compactor.crowded,
+      relief: () => this.#compactor.relief(),
+      maybeCompact: () => this.#compactor.maybe(),
+    };
+    this.#writes = new WritePath(parts, space);
     this.#checkpointer = new Checkpointer(parts, this.#writes);
+    this.#compactor = new Compactor(parts, this.#writes, this.#checkpointer);
   }
 
   get size(): number {
@@ -299,6 +310,7 @@ export class Engine implements Store {
     let failure: unknown;
     try {
       await this.#writes.drain();
+      await this.#compactor.stop();
       await this.#checkpointer.settle();
       if (!config.readOnly && this.#writes.failure === undefined) {
         // What is in the checkpoint need not be replayed: the next open is quick.

@@ -45,6 +45,14 @@ export interface Tuning {
   readonly logCapacityBytes?: number;
   readonly logGroupBytes?: number;
   readonly cacheBytes?: number;
+  readonly compaction?: CompactionTuning;
+}
+
+export interface CompactionTuning {
+  /** Garbage that a store of any size may have. */
+  readonly slackBytes: number;
+  /** Records that are read, placed and synced together. */
+  readonly lotBytes: number;
 }
 
 /** The constructors that a registry holds, per slot of the configuration. */

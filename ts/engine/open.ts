@@ -12,7 +12,7 @@ import type { Registry } from '../registry/registry.js';
 import { VALUES_FILE } from '../value-store/values-file.js';
 import type { Store } from './api.js';
 import { createRegistry } from './builtins.js';
-import type { Factories, SlotPlan, Tuning } from './factories.js';
+import type { CompactionTuning, Factories, SlotPlan, Tuning } from './factories.js';
 import { createKeyCodec } from './keys.js';
 import { Meters, type StoreParts } from './parts.js';
 import { recover, type ReplayEnd } from './recovery.js';
@@ -24,6 +24,8 @@ const TUNING: Tuning = {
   dirtyBytesMax: 32 * KIB * KIB,
   reserveBytesMax: 64 * KIB * KIB,
 };
+
+const COMPACTION: CompactionTuning = { slackBytes: 24 * KIB * KIB, lotBytes: 4 * KIB * KIB };
 
 export interface OpenOptions {
   /** Types of your own beside the built-in ones: see {@link createRegistry}. */
@@ -93,7 +95,9 @@ async function openParts(
   opened.push(values);
   const keys = createKeyCodec(config.key.type, hashKey);
   const meters = new Meters();
-  const parts = { path: config.path, config, fileSet, keys, index, values, manifest, meters };
+  const compaction = tuning.compaction ?? COMPACTION;
+  const path = config.path;
+  const parts = { path, config, fileSet, keys, index, values, manifest, meters, compaction };
 
   const current = manifest.current;
   let log: Log | undefined;

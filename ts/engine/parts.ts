@@ -4,6 +4,7 @@ import type { Index } from '../index/index.js';
 import type { Log } from '../log/log.js';
 import type { ManifestFile } from '../log/manifest.js';
 import type { ValueStore } from '../value-store/value-store.js';
+import type { CompactionTuning } from './factories.js';
 import type { KeyCodec } from './keys.js';
 import { LatencyHistogram } from './latency.js';
 
@@ -18,6 +19,7 @@ export interface StoreParts {
   readonly log: Log;
   readonly manifest: ManifestFile;
   readonly meters: Meters;
+  readonly compaction: CompactionTuning;
 }
 
 /** Counts since open; see StoreStats. */

@@ -8,6 +8,15 @@ export interface SpaceMaker {
   checkpoint(): Promise<void>;
   /** Starts one in the background when the log has grown enough. */
   maybeCheckpoint(): void;
+  /** There is no space for values: could {@link makeRoom} find some? */
+  mayMakeRoom(): boolean;
+  /** Frees what a checkpoint can free, and moves records out of sparse cells. */
+  makeRoom(): Promise<void>;
+  /** Garbage grows faster than it is cleared: writes wait for {@link relief}. */
+  crowded(): boolean;
+  relief(): Promise<void>;
+  /** A group of the log was written: time to look how much garbage there is. */
+  maybeCompact(): void;
 }
 
 /** Finds places for values that may have to wait: for writes under way, or for a checkpoint. */
@@ -23,15 +32,15 @@ export class Placer {
     this.#sequence = sequence;
   }
 
-  /** Runs `place`; when there is no space, once more after a checkpoint, which may free slots. */
+  /** Runs `place`; when there is no space, once more after room was made. */
   async withSpace<T>(place: () => T | Promise<T>): Promise<T> {
     try {
       return await place();
     } catch (error) {
-      if (!isCairnError(error, 'CAIRN_NO_SPACE') || !this.#parts.values.waitsForCheckpoint) {
+      if (!isCairnError(error, 'CAIRN_NO_SPACE') || !this.#space.mayMakeRoom()) {
         throw error;
       }
-      await this.#space.checkpoint();
+      await this.#space.makeRoom();
       return await place();
     }
   }

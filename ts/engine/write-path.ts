@@ -30,6 +30,7 @@ export class WritePath {
   #queued = 0;
   #openBatch: OpenBatch | undefined;
   #batchBegun = false;
+  #batchWaiters: (() => void)[] = [];
 
   constructor(parts: StoreParts, space: SpaceMaker) {
     this.#parts = parts;
@@ -61,12 +62,14 @@ export class WritePath {
     this.#check(value);
     const large = value.length > values.capabilities.inlineBytesMax;
     if (!large && value.length > PART_BYTES) return this.batch([this.#copy(value)], level);
-    if (this.#queued === 0 && !large && this.#putNow(value, level)) return this.#acknowledge(level);
+    const free = this.#queued === 0 && !this.#space.crowded();
+    if (free && !large && this.#putNow(value, level)) return this.#acknowledge(level);
     const key = copyBytes(keys.bytes, keys.length);
     const copy = copyBytes(value);
     if (!large) return this.#enqueue(() => this.#putWaiting(key, copy, level), level);
     // The slot is written at once; only its record waits for its turn.
-    const placed = this.placer.placeDurable(key, copy);
+    const place = (): Promise<number> => this.placer.placeDurable(key, copy);
+    const placed = this.#space.crowded() ? this.#space.relief().then(place) : place();
     placed.catch(() => undefined);
     return this.#enqueue(async () => {
       await this.#appendPlaced(1, () => key, Float64Array.of(await placed), level === 'sync');
@@ -169,6 +172,7 @@ export class WritePath {
   appendRows(keys: BigUint64Array, handles: Float64Array): Promise<void> {
     return this.exclusive(async () => {
       const slicer = new Slicer(this.#parts);
+      await this.#space.relief();
       for (let from = 0; from < keys.length;) {
         this.#appender.checkWritable();
         const count = Math.min(ROWS_PER_STEP, keys.length - from);
@@ -194,6 +198,19 @@ export class WritePath {
       if (isCairnError(error, 'CAIRN_NO_SPACE')) return 0;
       throw error;
     }
+  }
+
+  /** See {@link Appender.move}; a promise: not now, try again after it. Not in the writes' queue. */
+  move(key: Uint8Array, from: number, to: number): boolean | Promise<void> {
+    this.#appender.checkWritable();
+    if (this.#openBatch !== undefined) return this.batchEnd();
+    this.#parts.keys.encodeStored(key, key.length);
+    return this.#appender.move(from, to) ?? this.#logRoom();
+  }
+
+  /** Resolves when a batch ends; the next may have begun. */
+  batchEnd(): Promise<void> {
+    return new Promise((resolve) => this.#batchWaiters.push(resolve));
   }
 
   /** Places a value that the log will carry by its handle only. */
@@ -227,6 +244,7 @@ export class WritePath {
   #enqueue(task: () => Promise<void>, level: DurabilityLevel): Promise<void> {
     // The acknowledgement is waited for outside of the queue: later writes join its group.
     return this.exclusive(async () => {
+      await this.#space.relief();
       this.#appender.checkWritable();
       await task();
       return { acknowledged: this.#acknowledge(level) };
@@ -235,11 +253,11 @@ export class WritePath {
 
   /** False when it has to wait, for a checkpoint as well. */
   #putNow(value: Uint8Array, level: DurabilityLevel): boolean {
-    const { keys, values } = this.#parts;
+    const { keys } = this.#parts;
     try {
       return this.#tryPut(keys.bytes, value, level) === 'done';
     } catch (error) {
-      if (isCairnError(error, 'CAIRN_NO_SPACE') && values.waitsForCheckpoint) return false;
+      if (isCairnError(error, 'CAIRN_NO_SPACE') && this.#space.mayMakeRoom()) return false;
       throw error;
     }
   }
@@ -302,6 +320,7 @@ export class WritePath {
         await this.#appendBatch(this.#batchOf(operations, handles, false, level));
       } finally {
         this.#batchBegun = false;
+        for (const waiter of this.#batchWaiters.splice(0)) waiter();
       }
     });
   }
@@ -320,6 +339,7 @@ export class WritePath {
       throw error;
     } finally {
       this.#openBatch = undefined;
+      for (const waiter of this.#batchWaiters.splice(0)) waiter();
     }
   }
 
@@ -391,6 +411,7 @@ export class WritePath {
     const { log, values } = this.#parts;
     values.onDurable(durable);
     this.#acks.settle(durable, written);
+    this.#space.maybeCompact();
     if (log.failed !== undefined) this.fail(log.failed);
   }
 

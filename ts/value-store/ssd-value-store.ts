@@ -6,6 +6,7 @@ import { asError, type CairnError } from '../common/errors.js';
 import { GroupedSync } from './grouped-sync.js';
 import { gatherFromDevice } from './device-gather.js';
 import { closedError, EBADMSG, ENOSPC, misplacedError, placeError } from './slot-errors.js';
+import { SlotFileMover, type RecordMover } from './record-mover.js';
 import { SlotRecords } from './slot-records.js';
 import { openValuesFile, VALUES_FILE, type ValuesFile } from './values-file.js';
 import type {
@@ -37,6 +38,7 @@ const RETIRED_MAX = 256;
 /** `SSD_VALUE_STORE`: records in slots of one file, placed by the allocator of the addon. */
 export class SsdValueStore implements ValueStore {
   readonly capabilities: ValueStoreCapabilities;
+  readonly mover: RecordMover;
   readonly #fileSet: FileSet;
   readonly #file: FileId;
   readonly #readOnly: boolean;
@@ -93,6 +95,10 @@ export class SsdValueStore implements ValueStore {
     });
     this.#state = this.#native.state;
     this.#records = new SlotRecords(this.#native);
+    this.mover = new SlotFileMover(fileSet, this.#native, {
+      stateOf: (name) => this.#stateOf(name),
+      flushMoves: () => this.#flushUntil(() => this.#stateOf('unwrittenMoves') === 0),
+    });
     this.#sync = new GroupedSync(() => this.#syncFile());
     this.capabilities = {
       persistent: true,
@@ -105,7 +111,7 @@ export class SsdValueStore implements ValueStore {
   get waitsForCheckpoint(): boolean {
     this.#handOverRetired();
     this.#native.updateState();
-    return (this.#state[this.#slots['retiredWaiting'] as number] as number) > 0;
+    return this.#stateOf('retiredWaiting') > 0;
   }
 
   place(
@@ -209,8 +215,7 @@ export class SsdValueStore implements ValueStore {
     if (this.#failure !== undefined) throw this.#failure;
     const newest = this.#native.seal();
     this.#fileSet.kick();
-    if (!this.#written(newest)) await this.#afterPosts(() => this.#written(newest));
-    await this.syncData();
+    await this.#flushUntil(() => this.#stateOf('oldestUnwrittenRun') > newest);
   }
 
   readNow(handle: Handle, key: Uint8Array, keyLength: number): Buffer | undefined | Pending {
@@ -348,12 +353,19 @@ export class SsdValueStore implements ValueStore {
 
   stats(): ValueStoreStats {
     this.#native.updateState();
-    const of = (name: string): number => this.#state[this.#slots[name] as number] as number;
+    const of = (name: string): number => this.#stateOf(name);
+    const liveBytes = of('liveBytes') - of('waitingBytes');
     return {
       capacityBytes: of('capacityBytes'),
       allocatedBytes: of('allocatedBytes'),
       reservedBytes: of('reservedBytes'),
       liveSlots: of('liveSlots'),
+      liveBytes,
+      waitingBytes: of('waitingBytes'),
+      garbageRatio: of('allocatedBytes') === 0 ? 0 : 1 - liveBytes / of('allocatedBytes'),
+      movedBytes: of('movedBytes'),
+      compactedCells: of('compactedCells'),
+      punchedBytes: of('punchedBytes'),
       deviceReads: of('deviceReads'),
       deviceReadBytes: of('deviceReadBytes'),
       deviceWrites: of('deviceWrites'),
@@ -384,12 +396,21 @@ export class SsdValueStore implements ValueStore {
     if (this.#fileSet.simulated) this.#fileSet.kick();
   }
 
-  #written(run: number): boolean {
-    this.#native.updateState();
-    const errno = this.#state[this.#slots['failedErrno'] as number] as number;
-    if (errno !== 0) throw placeError(-errno, 0);
-    if (this.#state[this.#slots['outOfSpace'] as number] === 1) throw placeError(-ENOSPC, 0);
-    return (this.#state[this.#slots['oldestUnwrittenRun'] as number] as number) > run;
+  /** Waits until the writer has come so far, then syncs. */
+  async #flushUntil(written: () => boolean): Promise<void> {
+    const done = (): boolean => {
+      this.#native.updateState();
+      const errno = this.#stateOf('failedErrno');
+      if (errno !== 0) throw placeError(-errno, 0);
+      if (this.#stateOf('outOfSpace') === 1) throw placeError(-ENOSPC, 0);
+      return written();
+    };
+    if (!done()) await this.#afterPosts(done);
+    await this.syncData();
+  }
+
+  #stateOf(name: string): number {
+    return this.#state[this.#slots[name] as number] as number;
   }
 
   /** Resolves when `done` says so, which is asked after each post of the writer. */
@@ -429,7 +450,7 @@ export class SsdValueStore implements ValueStore {
     this.#posts++;
     if (result < 0) {
       this.#native.updateState();
-      const errno = this.#state[this.#slots['failedErrno'] as number] as number;
+      const errno = this.#stateOf('failedErrno');
       if (errno !== 0) this.#fail(placeError(-errno, 0));
     }
     if (this.#waiters.length === 0) return;

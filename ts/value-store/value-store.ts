@@ -1,4 +1,5 @@
 import type { CairnError } from '../common/errors.js';
+import type { RecordMover } from './record-mover.js';
 
 /**
  * Where values live. A value store places a record (key, value, sequence) and names the place by a
@@ -38,6 +39,17 @@ export interface ValueStoreStats {
   /** Now reserved from the medium. */
   readonly reservedBytes: number;
   readonly liveSlots: number;
+  /** Now in slots whose records are wanted. */
+  readonly liveBytes: number;
+  /** Now in slots that were replaced and wait for a checkpoint or for readers. */
+  readonly waitingBytes: number;
+  /** Part of `allocatedBytes` that holds no wanted record. */
+  readonly garbageRatio: number;
+  /** Moved by compaction: bytes of records, and cells that were emptied or are about to be. */
+  readonly movedBytes: number;
+  readonly compactedCells: number;
+  /** Given back to the file system. */
+  readonly punchedBytes: number;
   readonly deviceReads: number;
   readonly deviceReadBytes: number;
   readonly deviceWrites: number;
@@ -83,6 +95,8 @@ export interface ValueStore {
   readonly capabilities: ValueStoreCapabilities;
   /** Retired slots are held back only by the checkpoint in force: another one frees them. */
   readonly waitsForCheckpoint: boolean;
+  /** Stores in which records can be moved together, so that space comes back. */
+  readonly mover?: RecordMover;
 
   /**
    * Copies the record into a fresh place. The caller's buffers are free when it returns.

@@ -9,7 +9,11 @@ import { withDirectory } from '../../support/stores.js';
 
 type Fixture = first.Fixture;
 /** The contents of a folder of fixtures. */
-type Contents = Pick<typeof first, 'FIXTURES' | 'expected'> & { readonly SECOND: number };
+interface Contents {
+  readonly FIXTURES: readonly Fixture[];
+  readonly SECOND: number;
+  readonly expected: (n: number) => Buffer | undefined;
+}
 
 async function check(store: Store, contents: Contents, { keyOf }: Fixture): Promise<void> {
   const { SECOND, expected } = contents;

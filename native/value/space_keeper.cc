@@ -1,0 +1,172 @@
+#include "value/space_keeper.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace cairn {
+namespace {
+
+/// Freed units that stay, for groups that will want them: this many and this part of the file.
+constexpr uint64_t kKeptUnitsMin = 4;
+constexpr uint64_t kKeptPart = 64;
+constexpr uint64_t kPunchUnitsMax = 64;
+/// Space reserved in one step: a quarter of what is there up to this, then a 32nd. Small stores
+/// stay small, large ones ask rarely.
+constexpr uint64_t kSmallStepBytes = 16ull << 20;
+constexpr uint64_t kLargeStepPart = 32;
+
+}  // namespace
+
+struct SpaceKeeper::Step final : Completion {
+  SpaceKeeper* keeper = nullptr;
+  uint64_t first_unit = 0;
+  uint64_t units = 0;
+  bool punch = false;
+  void Run(int64_t result) override { keeper->OnStep(result); }
+};
+
+SpaceKeeper::SpaceKeeper(const SlotPlace& place, CompletionSink* sink, const Options& options)
+    : place_(place), sink_(sink), options_(options) {}
+
+SpaceKeeper::~SpaceKeeper() = default;
+
+bool SpaceKeeper::Ready(uint64_t offset_bytes, uint64_t length_bytes) {
+  const uint64_t first = offset_bytes / kUnitBytes;
+  const uint64_t last = (offset_bytes + length_bytes - 1) / kUnitBytes;
+  if (reserved_.size() <= last + 1) reserved_.resize(last + 2, false);
+  for (uint64_t unit = first; unit <= last; ++unit) {
+    if (!reserved_[unit]) {
+      if (!busy() && reserve_errno_ == 0) Reserve(unit);
+      return false;
+    }
+  }
+  const bool at_limit = options_.capacity_bytes != 0 &&
+                        reserved_units_ * kUnitBytes >= options_.capacity_bytes + kUnitBytes;
+  // Where freed units lie behind, there is no need to hurry.
+  if (!busy() && !reserved_[last + 1] && !at_limit && freed_units_ == 0) Reserve(last + 1);
+  return true;
+}
+
+void SpaceKeeper::NoteUsed(uint64_t offset_bytes, uint64_t length_bytes) {
+  const uint64_t end = (offset_bytes + length_bytes + kUnitBytes - 1) / kUnitBytes;
+  if (used_.size() < end) used_.resize(end, false);
+  for (uint64_t unit = offset_bytes / kUnitBytes; unit < end; ++unit) used_[unit] = true;
+}
+
+void SpaceKeeper::ReserveAhead() {
+  if (!busy()) Reserve(1);  // unit 0 is never handed out
+}
+
+int SpaceKeeper::TakeError() { return std::exchange(reserve_errno_, 0); }
+
+void SpaceKeeper::Reserve(uint64_t first_unit) {
+  const uint64_t there = reserved_units_ * kUnitBytes;
+  const uint64_t wanted =
+      std::max(std::min(there / 4, kSmallStepBytes), there / kLargeStepPart);
+  const uint64_t step =
+      std::clamp(wanted, kUnitBytes, std::max(kUnitBytes, options_.reserve_bytes_max));
+  Start(first_unit, step / kUnitBytes, false);
+}
+
+void SpaceKeeper::Start(uint64_t first_unit, uint64_t units, bool punch) {
+  step_ = std::make_unique<Step>();
+  step_->keeper = this;
+  step_->first_unit = first_unit;
+  step_->units = units;
+  step_->punch = punch;
+  const uint64_t offset = first_unit * kUnitBytes;
+  if (punch) {
+    place_.files->Punch(place_.file, offset, units * kUnitBytes, step_.get());
+  } else {
+    place_.files->Reserve(place_.file, offset, units * kUnitBytes, step_.get());
+  }
+  sink_->Started();
+}
+
+void SpaceKeeper::OnStep(int64_t result) {
+  const std::unique_ptr<Step> step = std::move(step_);
+  if (step->punch)
+    OnPunched(*step, result);
+  else
+    OnReserved(*step, result);
+  PunchSome();
+  sink_->Post(options_.post_token, 0);
+}
+
+void SpaceKeeper::OnReserved(const Step& step, int64_t result) {
+  if (result < 0) {
+    reserve_errno_ = static_cast<int>(-result);
+    return;
+  }
+  const uint64_t end = step.first_unit + step.units;
+  if (reserved_.size() < end) reserved_.resize(end, false);
+  for (uint64_t unit = step.first_unit; unit < end; ++unit) {
+    if (!reserved_[unit]) ++reserved_units_;
+    reserved_[unit] = true;
+  }
+}
+
+void SpaceKeeper::OnPunched(const Step& step, int64_t result) {
+  // The space stays where it is then; nothing depends on it.
+  if (result < 0) punch_failed_ = true;
+  if (result >= 0) punched_bytes_ += step.units * kUnitBytes;
+}
+
+void SpaceKeeper::OnGroupTaken(uint64_t offset_bytes, uint64_t size_bytes) {
+  const uint64_t end = (offset_bytes + size_bytes + kUnitBytes - 1) / kUnitBytes;
+  if (taken_.size() < end) taken_.resize(end, false);
+  for (uint64_t unit = offset_bytes / kUnitBytes; unit < end; ++unit) {
+    taken_[unit] = true;
+    if (!freed_.Contains(unit)) continue;
+    freed_.Erase(unit);
+    --freed_units_;
+  }
+}
+
+void SpaceKeeper::OnGroupFreed(uint64_t offset_bytes, uint64_t size_bytes) {
+  const uint64_t end = (offset_bytes + size_bytes + kUnitBytes - 1) / kUnitBytes;
+  for (uint64_t unit = offset_bytes / kUnitBytes; unit < end; ++unit) {
+    taken_[unit] = false;
+    // A group that waited for its space in vain has nothing to give back.
+    const bool reserved = unit < reserved_.size() && reserved_[unit];
+    if (reserved || (unit < used_.size() && used_[unit])) Free(unit);
+  }
+  PunchSome();
+}
+
+void SpaceKeeper::FreeTheRest() {
+  const uint64_t end = place_.files->SizeOf(place_.file) / kUnitBytes;
+  if (taken_.size() < end) taken_.resize(end, false);
+  for (uint64_t unit = 1; unit < end; ++unit) {
+    if (!taken_[unit]) Free(unit);
+  }
+  PunchSome();
+}
+
+void SpaceKeeper::Free(uint64_t unit) {
+  if (freed_.Contains(unit)) return;
+  freed_.Insert(unit);
+  ++freed_units_;
+}
+
+/// From the end of the file, so that what stays is what is handed out first.
+void SpaceKeeper::PunchSome() {
+  const uint64_t kept = std::max(kKeptUnitsMin, reserved_units_ / kKeptPart);
+  if (busy() || punch_failed_ || freed_units_ <= kept) return;
+  const uint64_t most = std::min(freed_units_ - kept, kPunchUnitsMax);
+  const uint64_t last = *freed_.Last();
+  uint64_t first = last;
+  while (last - first + 1 < most && first > 1 && freed_.Contains(first - 1)) --first;
+  for (uint64_t unit = first; unit <= last; ++unit) {
+    freed_.Erase(unit);
+    --freed_units_;
+    if (unit < used_.size()) used_[unit] = false;
+    if (unit < reserved_.size() && reserved_[unit]) {
+      reserved_[unit] = false;
+      --reserved_units_;
+    }
+  }
+  Start(first, last - first + 1, true);
+}
+
+}  // namespace cairn
