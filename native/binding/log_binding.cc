@@ -39,7 +39,7 @@ LogWriter* WriterOf(const Napi::CallbackInfo& info) {
 }
 
 /// The hot call: see AddRawFunction.
-/// append(kind | flags << 8 | wantSync << 16, handle, key, keyLength, value | undefined, sequence)
+/// append(kind | flags << 8 | wantSync << 16 | urgent << 17, handle, key, keyLength, value | undefined, sequence)
 napi_value Append(napi_env env, napi_callback_info info) {
   size_t count = 6;
   napi_value arguments[6];
@@ -72,7 +72,7 @@ napi_value Append(napi_env env, napi_callback_info info) {
   record.sequence = static_cast<uint64_t>(sequence);
   record.key = key.first(key_length);
   LogWriter& writer = *(*static_cast<SharedHandle*>(data))->writer;
-  const AppendResult appended = writer.Append(record, (bits >> 16 & 1) != 0);
+  const AppendResult appended = writer.Append(record, (bits >> 16 & 1) != 0, (bits >> 17 & 1) != 0);
   napi_value result = nullptr;
   if (napi_create_int32(env, static_cast<int32_t>(appended), &result) != napi_ok) return nullptr;
   return result;
@@ -122,6 +122,18 @@ Napi::Value Flush(const Napi::CallbackInfo& info) {
 Napi::Value AddSegment(const Napi::CallbackInfo& info) {
   if (!info[0].IsNumber()) return BadArgument(info.Env(), "addSegment");
   WriterOf(info)->AddSegment(info[0].As<Napi::Number>().Int32Value());
+  return info.Env().Undefined();
+}
+
+Napi::Value SetReserve(const Napi::CallbackInfo& info) {
+  uint64_t segments = 0;
+  if (!CountOf(info[0], &segments)) return BadArgument(info.Env(), "setReserve");
+  WriterOf(info)->SetReserve(segments);
+  return info.Env().Undefined();
+}
+
+Napi::Value AbandonBatch(const Napi::CallbackInfo& info) {
+  WriterOf(info)->AbandonBatch();
   return info.Env().Undefined();
 }
 
@@ -200,6 +212,8 @@ napi_value ConstructWriter(napi_env raw_env, napi_callback_info raw_info) {
       {"flush", &Method<&Flush>},
       {"addSegment", &Method<&AddSegment>},
       {"rotate", &Method<&Rotate>},
+      {"setReserve", &Method<&SetReserve>},
+      {"abandonBatch", &Method<&AbandonBatch>},
       {"releaseBefore", &Method<&ReleaseBefore>},
       {"close", &Method<&Close>},
   };

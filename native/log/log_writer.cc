@@ -67,15 +67,18 @@ bool LogWriter::IsValid(const LogRecord& record) const {
          record.sequence >= floor_sequence_ && record.sequence <= kMaxSequence;
 }
 
-AppendResult LogWriter::Append(const LogRecord& record, bool want_sync) {
+AppendResult LogWriter::Append(const LogRecord& record, bool want_sync, bool urgent) {
   if (failed_) return AppendResult::kFailed;
   if (closed_) return AppendResult::kClosed;
   if (!IsValid(record)) return AppendResult::kInvalid;
   const uint64_t record_bytes = LogRecordBytes(record.key.size(), record.value.size());
   if (record_bytes > max_record_bytes_) return AppendResult::kTooLarge;
-  const bool full = pending_bytes_ > 0 && pending_bytes_ + record_bytes > config_.max_pending_bytes;
+  // Once an urgent record has begun a segment of the reserve, the rest of that is for its like too.
+  const bool kept = !urgent && free_.size() < reserve_segments_;
+  const bool full =
+      kept || (pending_bytes_ > 0 && pending_bytes_ + record_bytes > config_.max_pending_bytes);
   if (full || !filling_ || filling_->used + record_bytes > filling_->capacity) {
-    const AppendResult begun = full ? AppendResult::kNoRoom : BeginGroup(record_bytes);
+    const AppendResult begun = full ? AppendResult::kNoRoom : BeginGroup(record_bytes, urgent);
     if (begun != AppendResult::kAppended) {
       // The caller waits for a post, so there must be something that will post.
       Flush();
@@ -131,12 +134,11 @@ void LogWriter::CopyRecord(const LogRecord& record, uint64_t record_bytes) {
 
 /// Closes the group that is filling and begins one that holds a record of record_bytes. A group
 /// knows its place from its first record on: groups are written in the order in which they began.
-AppendResult LogWriter::BeginGroup(uint64_t record_bytes) {
+AppendResult LogWriter::BeginGroup(uint64_t record_bytes, bool urgent) {
   CloseFilling();
   const uint64_t needed = AlignUp(sizeof(LogGroupHeader) + record_bytes, kPageBytes);
-  if (segment_open_ && segment_end_bytes_ + needed > config_.segment_bytes) segment_open_ = false;
-  const bool opens = !segment_open_;
-  if (opens && free_.empty()) return AppendResult::kNoRoom;
+  const bool opens = !segment_open_ || segment_end_bytes_ + needed > config_.segment_bytes;
+  if (opens && free_.size() <= (urgent ? 0 : reserve_segments_)) return AppendResult::kNoRoom;
   const size_t start = opens ? kPageBytes : 0;
   AlignedBuffer buffer = TakeBuffer(start + std::max(needed, config_.max_group_bytes));
   if (buffer.empty()) return AppendResult::kNoMemory;
@@ -191,6 +193,16 @@ uint64_t LogWriter::Rotate() {
   if (!ready_.empty()) Hold(true);
   StartNext();
   return next_segment_id_;
+}
+
+/// The next segment says that the log before it ended with the last complete batch, which cuts the
+/// records of this one as it cuts the tail that a crash leaves (docs/FORMAT.md "Reading a log").
+void LogWriter::AbandonBatch() {
+  const auto complete = static_cast<uint64_t>(Get(LogSlot::kCompleteSequence));
+  if (failed_ || appended_sequence_ == complete) return;
+  Rotate();
+  appended_sequence_ = complete;
+  Set(LogSlot::kAppendedSequence, static_cast<double>(complete));
 }
 
 void LogWriter::ReleaseBefore(uint64_t segment_id) {

@@ -78,7 +78,14 @@ class LogWriter : public std::enable_shared_from_this<LogWriter> {
   LogWriter& operator=(const LogWriter&) = delete;
 
   /// Copies the record. kLogFlagMore in its flags: the next record belongs to the same batch.
-  AppendResult Append(const LogRecord& record, bool want_sync);
+  /// An urgent record may take the free segments that SetReserve keeps.
+  AppendResult Append(const LogRecord& record, bool want_sync, bool urgent = false);
+  /// Keeps the last so many free segments for urgent records; as long as fewer are free, no other
+  /// record is taken at all.
+  void SetReserve(size_t segments) { reserve_segments_ = segments; }
+  /// The last record of the batch that was begun will not come: what is in the log of it is cut.
+  /// The next record begins a segment.
+  void AbandonBatch();
   /// Asks for a durable point for everything appended so far.
   void RequestSync();
   /// A prepared file: segment_bytes long, written before (zeros or an earlier segment) and synced.
@@ -129,8 +136,7 @@ class LogWriter : public std::enable_shared_from_this<LogWriter> {
   LogWriter(FileSet& files, CompletionSink* sink, const LogWriterConfig& config);
 
   bool IsValid(const LogRecord& record) const;
-  AppendResult BeginGroup(uint64_t record_bytes);
-  bool TakeSegment();
+  AppendResult BeginGroup(uint64_t record_bytes, bool urgent);
   AlignedBuffer TakeBuffer(size_t size_bytes);
   void CopyRecord(const LogRecord& record, uint64_t record_bytes);
   void CloseFilling();
@@ -159,6 +165,7 @@ class LogWriter : public std::enable_shared_from_this<LogWriter> {
 
   std::deque<Segment> live_;
   std::deque<FileId> free_;
+  size_t reserve_segments_ = 0;
   bool segment_open_ = false;       // live_.back() takes further groups
   uint64_t segment_end_bytes_ = 0;  // where the next group of live_.back() begins
   uint64_t next_segment_id_;

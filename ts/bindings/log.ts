@@ -41,7 +41,7 @@ export interface NativeLogWriter {
   /** Slots by LogLayout.state; changes under the reader's eyes. */
   readonly state: Float64Array;
   /**
-   * @param bits kind | flags << 8 | wantSync << 16.
+   * @param bits kind | flags << 8 | wantSync << 16 | urgent << 17.
    * @returns 1 appended, 0 no room, -1 failed, -2 closed, -3 too large, -4 invalid, -5 no memory.
    */
   append(
@@ -70,6 +70,10 @@ export interface NativeLogWriter {
   flush(): void;
   addSegment(fileId: number): void;
   rotate(): number;
+  /** The last so many free segments are for urgent records; with fewer, no other is taken. */
+  setReserve(segments: number): void;
+  /** Cuts what is in the log of the batch that was begun. */
+  abandonBatch(): void;
   releaseBefore(segmentId: number): void;
   close(): void;
 }

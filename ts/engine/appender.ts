@@ -29,14 +29,16 @@ export class Appender {
     handle: number,
     value: Uint8Array | undefined,
     wantSync: boolean,
+    urgent = false,
   ): boolean {
     const { keys, log, meters } = this.#parts;
+    const { bytes, length } = keys;
     const sequence = this.#sequence + 1;
-    if (!log.append(kind, flags, handle, keys.bytes, keys.length, value, sequence, wantSync)) {
+    if (!log.append(kind, flags, handle, bytes, length, value, sequence, wantSync, urgent)) {
       return false;
     }
     this.#sequence = sequence;
-    meters.bytesWritten += keys.length + (value?.length ?? 0);
+    meters.bytesWritten += length + (value?.length ?? 0);
     return true;
   }
 

@@ -68,6 +68,9 @@ export class OpenBatch {
   readonly #handles: Float64Array;
   readonly #through: boolean;
   readonly #wantSync: boolean;
+  /** Deletes only: they may take what the log keeps for them. */
+  readonly urgent: boolean;
+  #abandoned: unknown;
   #next = 0;
   /** Of the value of operation `#next`, bytes that are in the log as parts. */
   #partBytes = 0;
@@ -86,11 +89,26 @@ export class OpenBatch {
     this.#handles = handles;
     this.#through = through;
     this.#wantSync = wantSync;
+    this.urgent = operations.every(({ value }) => value === undefined);
   }
 
-  /** Some of it is in the log, where only its rest may follow. */
-  get begun(): boolean {
-    return this.#next > 0 || this.#partBytes > 0;
+  /** All of it is in the log. */
+  get logged(): boolean {
+    return this.#next === this.#operations.length;
+  }
+
+  /** Why {@link abandon} was called. */
+  get abandoned(): unknown {
+    return this.#abandoned;
+  }
+
+  /** What is in the log of it does not count, and its places are free again. */
+  abandon(why: unknown): void {
+    if (this.#abandoned !== undefined) return;
+    this.#abandoned = why;
+    const { log, values } = this.#parts;
+    if (this.#next > 0 || this.#partBytes > 0) log.abandonBatch();
+    for (const handle of this.#handles) if (handle !== 0) values.discard(handle);
   }
 
   /** Appends what the log has room for; true when all of it is in the log and in the index. */
@@ -116,7 +134,9 @@ export class OpenBatch {
 
   #append(flags: number, handle: number, value: Uint8Array | undefined): boolean {
     const appender = this.#appender;
-    if (value === undefined) return appender.append(RECORD_DELETE, flags, 0, value, this.#wantSync);
+    if (value === undefined) {
+      return appender.append(RECORD_DELETE, flags, 0, value, this.#wantSync, this.urgent);
+    }
     if (this.#through) {
       return appender.append(RECORD_PUT_REF, flags, handle, undefined, this.#wantSync);
     }

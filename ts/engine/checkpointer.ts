@@ -1,8 +1,7 @@
-import type { CairnError } from '../common/errors.js';
+import { CairnError, isCairnError } from '../common/errors.js';
 import { INDEX_CURSOR_END } from '../index/index.js';
 import {
   CheckpointWriter,
-  checkpointFileName,
   CHUNK_PAYLOAD_MAX,
   type CheckpointSummary,
 } from '../log/checkpoint.js';
@@ -10,6 +9,11 @@ import type { StoreParts } from './parts.js';
 
 /** Bytes of index or values handed to the device at a time. */
 const CHUNK_BYTES = 128 * 1024;
+
+/** At most: 16 for the entry, the rest for groups that are half full and end inside a page. */
+const ENTRY_BYTES = 18.5;
+/** Header, trailer and the ends of pages. */
+const CHECKPOINT_BYTES_MIN = 64 * 1024;
 
 /** What a chunk of a checkpoint holds; the numbers are on disk. docs/FORMAT.md "Checkpoint". */
 export const ChunkKind = { indexEntries: 1, records: 2, poolStamp: 3 } as const;
@@ -40,6 +44,9 @@ export class Checkpointer {
   #sequence: number;
   #count = 0;
   #bytes: number;
+  /** `log.liveBytes` when one failed; until the log has grown another would fail as well. */
+  #failedAt: number | undefined;
+  #heldSegmentId = -1;
 
   constructor(parts: StoreParts, writers: WriterView) {
     this.#parts = parts;
@@ -63,10 +70,16 @@ export class Checkpointer {
     return this.#writers.sequence > this.#sequence;
   }
 
-  /** Starts one in the background when the log since the last has grown enough. */
-  maybe(): void {
+  /**
+   * Starts one in the background when the log since the last has grown enough.
+   *
+   * @param waiting somebody waits for the room that it makes, or for its failure.
+   */
+  maybe(waiting = false): void {
     if (this.#running !== undefined || this.#writers.failure !== undefined) return;
-    if (this.#parts.log.liveBytes < this.#threshold()) return;
+    const { log } = this.#parts;
+    if (log.liveBytes < this.#threshold() && !log.reserveUsed) return;
+    if (!waiting && this.#failedAt !== undefined && log.liveBytes <= this.#failedAt) return;
     // Its failure is the business of those who wait for the room that it would have made.
     this.run().catch((error: unknown) => this.#parts.log.starve(error));
   }
@@ -78,6 +91,10 @@ export class Checkpointer {
     this.#running = running;
     try {
       await running;
+      this.#failedAt = undefined;
+    } catch (error) {
+      this.#failedAt = this.#parts.log.liveBytes;
+      throw error;
     } finally {
       this.#running = undefined;
     }
@@ -86,6 +103,47 @@ export class Checkpointer {
   /** Waits for the one that runs. */
   async settle(): Promise<void> {
     await this.#running?.catch(() => undefined);
+  }
+
+  /** When the log has begun a segment: what a checkpoint may need from here on. */
+  onProgress(): void {
+    const { segmentId } = this.#parts.log;
+    if (segmentId === this.#heldSegmentId) return;
+    this.#heldSegmentId = segmentId;
+    void this.holdSpace();
+  }
+
+  /** Sees to the space for the next checkpoint; without it the log takes only what makes room. */
+  async holdSpace(): Promise<void> {
+    const { log, reserve } = this.#parts;
+    try {
+      await reserve?.hold(this.#bytesNeeded());
+      if (log.short === undefined) return;
+      this.#failedAt = undefined;
+      log.setShort(undefined);
+    } catch (error) {
+      // Of another failure the checkpoint itself will tell.
+      if (!isCairnError(error, 'CAIRN_NO_SPACE')) return;
+      log.setShort(
+        new CairnError(
+          'CAIRN_NO_SPACE',
+          'there is no space for the checkpoint that this write would make necessary: delete, or ' +
+            'free space on the device',
+          { operation: 'write', file: error.file, cause: error },
+        ),
+      );
+    }
+  }
+
+  /** Of a checkpoint after the segment that the log has begun and the one behind it. */
+  #bytesNeeded(): number {
+    const { index, values, log } = this.#parts;
+    // A put takes 40 bytes of the log at least, and at most ENTRY_BYTES of a checkpoint.
+    if (values.capabilities.persistent) {
+      return CHECKPOINT_BYTES_MIN + index.size * ENTRY_BYTES + log.segmentBytes;
+    }
+    // Records take less there than in their slots and in the log.
+    return CHECKPOINT_BYTES_MIN + values.stats().allocatedBytes * 1.02 + 2 * log.segmentBytes;
   }
 
   /**
@@ -101,7 +159,7 @@ export class Checkpointer {
   }
 
   async #write(): Promise<void> {
-    const { log, values, manifest, fileSet } = this.#parts;
+    const { log, values, manifest, reserve } = this.#parts;
     while (this.#writers.batchOpen) await this.#writers.batchEnd();
     if (this.#writers.failure !== undefined) throw this.#writers.failure;
     const startSequence = this.#writers.sequence;
@@ -110,9 +168,7 @@ export class Checkpointer {
     await values.flush();
     // Also when the one before failed: an id is never reused.
     const id = ++this.#lastId;
-    const { storeId } = manifest.current;
-    const writer = await CheckpointWriter.begin(fileSet, { storeId, id }, startSequence);
-    const written = await this.#fill(writer);
+    const written = await this.#writeFile(id, startSequence);
     const previous = manifest.current.checkpointId;
     try {
       await manifest.write({
@@ -134,8 +190,21 @@ export class Checkpointer {
     this.#count++;
     log.release(firstSegmentId);
     values.onCheckpointEnd();
-    // One that stays is removed by the next open.
-    if (previous !== 0) await fileSet.remove(checkpointFileName(previous)).catch(() => undefined);
+    await reserve?.put(previous);
+    await this.holdSpace();
+  }
+
+  async #writeFile(id: number, startSequence: number): Promise<CheckpointSummary> {
+    const { manifest, fileSet, reserve } = this.#parts;
+    const { storeId } = manifest.current;
+    try {
+      await reserve?.take(id);
+      const writer = await CheckpointWriter.begin(fileSet, { storeId, id }, startSequence);
+      return await this.#fill(writer);
+    } catch (error) {
+      await reserve?.put(id);
+      throw error;
+    }
   }
 
   /** The whole picture, durable. */

@@ -50,16 +50,21 @@ export class Engine implements Store {
     // The three need each other: the writers room, the others a place among the writers.
     const space: SpaceMaker = {
       checkpoint: () => this.#checkpointer.run(),
-      maybeCheckpoint: () => this.#checkpointer.maybe(),
+      maybeCheckpoint: (waiting) => this.#checkpointer.maybe(waiting),
+      holdSpace: () => this.#checkpointer.holdSpace(),
       mayMakeRoom: () => this.#compactor.mayMakeRoom(),
       makeRoom: () => this.#compactor.makeRoom(),
       crowded: () => this.#compactor.crowded,
       relief: () => this.#compactor.relief(),
-      maybeCompact: () => this.#compactor.maybe(),
+      onProgress: () => {
+        this.#checkpointer.onProgress();
+        this.#compactor.maybe();
+      },
     };
     this.#writes = new WritePath(parts, space);
     this.#checkpointer = new Checkpointer(parts, this.#writes);
     this.#compactor = new Compactor(parts, this.#writes, this.#checkpointer);
+    if (!parts.config.readOnly) this.#checkpointer.onProgress();
   }
 
   get size(): number {
@@ -306,7 +311,7 @@ export class Engine implements Store {
   }
 
   async #close(): Promise<void> {
-    const { fileSet, values, index, log, manifest, config } = this.#parts;
+    const { fileSet, values, index, log, manifest, reserve, config } = this.#parts;
     let failure: unknown;
     try {
       await this.#writes.drain();
@@ -322,6 +327,7 @@ export class Engine implements Store {
       failure = error;
     }
     // The others are let go of all the same, the lock of a pool file among them.
+    await reserve?.close().catch((error: unknown) => (failure ??= error));
     await log.close().catch((error: unknown) => (failure ??= error));
     await values.close();
     index.close();

@@ -5,6 +5,7 @@ import { resolveConfig } from '../config/resolve.js';
 import { compareWithStored, toStoredJson } from '../config/stored.js';
 import type { ResolvedConfig, StoreConfig } from '../config/types.js';
 import { checkpointFileId } from '../log/checkpoint.js';
+import { CheckpointReserve } from '../log/checkpoint-reserve.js';
 import { Log } from '../log/log.js';
 import { ManifestFile } from '../log/manifest.js';
 import { isSegmentFileName } from '../log/segment-files.js';
@@ -120,21 +121,15 @@ async function openParts(
     opened.push(log);
     return recovered.report;
   });
+  let reserve: CheckpointReserve | undefined;
   if (!config.readOnly) {
-    await removeLeftovers(fileSet, current.checkpointId);
+    reserve = await CheckpointReserve.open(fileSet, current.checkpointId);
+    opened.push(reserve);
     // From the first write on, a crash needs the log again.
     if (current.clean) await manifest.write({ clean: false });
   }
-  const all: StoreParts = { ...parts, log: log as unknown as Log };
+  const all: StoreParts = { ...parts, reserve, log: log as unknown as Log };
   return registry.get('engine', config.engineType)(all, report);
-}
-
-/** Checkpoints that a crash kept from coming into force, or from being removed. */
-async function removeLeftovers(fileSet: FileSet, checkpointId: number): Promise<void> {
-  for (const name of fileSet.list()) {
-    const id = checkpointFileId(name);
-    if (id !== undefined && id !== checkpointId) await fileSet.remove(name);
-  }
 }
 
 /** Every name of the configuration has a factory, before anything is made on disk. */

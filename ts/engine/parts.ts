@@ -1,6 +1,7 @@
 import type { FileSet } from '../bindings/file-set.js';
 import type { ResolvedConfig } from '../config/types.js';
 import type { Index } from '../index/index.js';
+import type { CheckpointReserve } from '../log/checkpoint-reserve.js';
 import type { Log } from '../log/log.js';
 import type { ManifestFile } from '../log/manifest.js';
 import type { ValueStore } from '../value-store/value-store.js';
@@ -18,6 +19,8 @@ export interface StoreParts {
   readonly values: ValueStore;
   readonly log: Log;
   readonly manifest: ManifestFile;
+  /** Undefined when nothing is written. */
+  readonly reserve: CheckpointReserve | undefined;
   readonly meters: Meters;
   readonly compaction: CompactionTuning;
 }

@@ -7,7 +7,9 @@ export interface SpaceMaker {
   /** Runs a checkpoint; resolves when the log before it and the slots it frees can be used. */
   checkpoint(): Promise<void>;
   /** Starts one in the background when the log has grown enough. */
-  maybeCheckpoint(): void;
+  maybeCheckpoint(waiting?: boolean): void;
+  /** Looks again for the space of the next checkpoint; see Log.short. */
+  holdSpace(): Promise<void>;
   /** There is no space for values: could {@link makeRoom} find some? */
   mayMakeRoom(): boolean;
   /** Frees what a checkpoint can free, and moves records out of sparse cells. */
@@ -15,8 +17,8 @@ export interface SpaceMaker {
   /** Garbage grows faster than it is cleared: writes wait for {@link relief}. */
   crowded(): boolean;
   relief(): Promise<void>;
-  /** A group of the log was written: time to look how much garbage there is. */
-  maybeCompact(): void;
+  /** A group of the log was written: time to look how it stands with room and garbage. */
+  onProgress(): void;
 }
 
 /** Finds places for values that may have to wait: for writes under way, or for a checkpoint. */

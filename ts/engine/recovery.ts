@@ -14,6 +14,9 @@ const SLICE_MS = 0.5;
 /** Slots marked without a look at the clock: each may be a cache miss, so up to a quarter of a millisecond. */
 const HANDLES_PER_STEP = 512;
 
+/** What there is before the log has been read. */
+type RecoveredParts = Omit<StoreParts, 'log' | 'reserve'>;
+
 export interface RecoveryReport {
   readonly records: number;
   readonly milliseconds: number;
@@ -41,7 +44,7 @@ export class Slicer {
 
 /** Loads the checkpoint in force and replays the log since; see docs/DURABILITY.md "Opening". */
 export async function recover(
-  parts: Omit<StoreParts, 'log'>,
+  parts: RecoveredParts,
   replay: (apply: (batch: RecordBatch) => void) => Promise<ReplayEnd>,
 ): Promise<RecoveryReport> {
   const began = performance.now();
@@ -63,7 +66,7 @@ export interface ReplayEnd {
   readonly tornTail: boolean;
 }
 
-async function loadCheckpoint(parts: Omit<StoreParts, 'log'>, slicer: Slicer): Promise<void> {
+async function loadCheckpoint(parts: RecoveredParts, slicer: Slicer): Promise<void> {
   const { manifest, fileSet, index, values } = parts;
   const { pool } = values;
   const { checkpointId, checkpointBytes, checkpointCrc, startSequence, storeId } = manifest.current;
@@ -109,7 +112,7 @@ async function loadCheckpoint(parts: Omit<StoreParts, 'log'>, slicer: Slicer): P
 }
 
 /** Takes over the records of the pool that the index names. @returns how many are lost. */
-async function adoptSlots(parts: Omit<StoreParts, 'log'>, slicer: Slicer): Promise<number> {
+async function adoptSlots(parts: RecoveredParts, slicer: Slicer): Promise<number> {
   const { index } = parts;
   const pool = parts.values.pool as ValuePool;
   const handles = new Float64Array(index.capabilities.handlesPerStepMax);
@@ -126,10 +129,10 @@ async function adoptSlots(parts: Omit<StoreParts, 'log'>, slicer: Slicer): Promi
 
 /** Records of a store in memory, as ValueStore.exportRecords wrote them, cut into chunks anywhere. */
 class RecordStream {
-  readonly #parts: Omit<StoreParts, 'log'>;
+  readonly #parts: RecoveredParts;
   #rest: Buffer = Buffer.alloc(0);
 
-  constructor(parts: Omit<StoreParts, 'log'>) {
+  constructor(parts: RecoveredParts) {
     this.#parts = parts;
   }
 
@@ -167,7 +170,7 @@ class RecordStream {
 }
 
 function placeInMemory(
-  parts: Omit<StoreParts, 'log'>,
+  parts: RecoveredParts,
   key: Uint8Array,
   value: Uint8Array,
   sequence: number,
@@ -181,11 +184,11 @@ function placeInMemory(
 
 /** Applies records in the order of the log. */
 class ReplayedLog {
-  readonly #parts: Omit<StoreParts, 'log'>;
+  readonly #parts: RecoveredParts;
   /** Of the value that the next record completes. */
   #valueParts: Uint8Array[] = [];
 
-  constructor(parts: Omit<StoreParts, 'log'>) {
+  constructor(parts: RecoveredParts) {
     this.#parts = parts;
   }
 
@@ -224,7 +227,7 @@ class ReplayedLog {
 }
 
 /** The index says which slots are in use; there is no second source of truth. */
-async function restoreSlots(parts: Omit<StoreParts, 'log'>, slicer: Slicer): Promise<void> {
+async function restoreSlots(parts: RecoveredParts, slicer: Slicer): Promise<void> {
   const { index, values } = parts;
   const handles = new Float64Array(index.capabilities.handlesPerStepMax);
   for (let cursor = 0; cursor < INDEX_CURSOR_END;) {

@@ -107,8 +107,10 @@ export class WritePath {
     this.#waitSync(() => true);
     let handle = 0;
     this.#waitSync(() => (handle = values.place(key, key.length, value, this.sequence + 1)) !== 0);
-    this.#openBatch = this.#batchOf([operation], Float64Array.of(handle), false, level);
+    const batch = this.#batchOf([operation], Float64Array.of(handle), false, level);
+    this.#openBatch = batch;
     this.#waitSync(() => true);
+    if (batch.abandoned !== undefined) throw batch.abandoned as Error;
     this.#acknowledgeSync(level);
   }
 
@@ -129,7 +131,7 @@ export class WritePath {
         if (found === true) return { acknowledged: this.#acknowledge(level).then(() => true) };
         if (found === false)
           return { acknowledged: this.#acks.waitForAll(level).then(() => false) };
-        await this.#logRoom();
+        await this.#logRoom(true);
       }
     });
     return acknowledged;
@@ -143,7 +145,7 @@ export class WritePath {
     this.#waitSync(() => {
       keys.encodeStored(key, key.length);
       return (found = this.#tryDelete(level)) !== undefined;
-    });
+    }, true);
     this.#acknowledgeSync(level);
     return found === true;
   }
@@ -279,7 +281,8 @@ export class WritePath {
   #tryDelete(level: DurabilityLevel): boolean | undefined {
     const { keys, index } = this.#parts;
     if (index.get(keys.hash) === 0) return false;
-    if (!this.#appender.append(RECORD_DELETE, 0, 0, undefined, level === 'sync')) return undefined;
+    const wantSync = level === 'sync';
+    if (!this.#appender.append(RECORD_DELETE, 0, 0, undefined, wantSync, true)) return undefined;
     return this.#appender.indexDelete();
   }
 
@@ -303,6 +306,7 @@ export class WritePath {
   ): Promise<void> {
     const { log } = this.#parts;
     const plan = planBatch(this.#parts, operations);
+    if (operations.some(({ value }) => value !== undefined)) await this.#checkShort();
     // No checkpoint can begin once the batch has, so what only one could give is seen to before.
     if (log.liveBytes > 0 && log.liveBytes + plan.logBytes > log.capacityBytes / 2) {
       await this.#space.checkpoint();
@@ -331,16 +335,25 @@ export class WritePath {
       // A synchronous write may have brought it to its end.
       while (this.#openBatch === batch && !batch.advance()) {
         this.#appender.checkWritable();
-        await this.#parts.log.whenRoom();
+        await this.#parts.log.whenRoom(batch.urgent);
       }
     } catch (error) {
-      // Whatever came next in the log would become its end.
-      if (batch.begun && isCairnError(error)) this.fail(error);
-      throw error;
+      this.#endBatch(batch, error);
     } finally {
       this.#openBatch = undefined;
       for (const waiter of this.#batchWaiters.splice(0)) waiter();
     }
+    if (batch.abandoned !== undefined) throw batch.abandoned as Error;
+  }
+
+  /** It found no room on its way into the log, or none in the index at the end of it. */
+  #endBatch(batch: OpenBatch, error: unknown): void {
+    if (this.failure !== undefined || !isCairnError(error)) throw error;
+    if (batch.logged) {
+      this.fail(error);
+      throw error;
+    }
+    batch.abandon(error);
   }
 
   #batchOf(
@@ -375,25 +388,51 @@ export class WritePath {
     }
   }
 
-  async #logRoom(): Promise<void> {
+  async #logRoom(urgent = false): Promise<void> {
+    const { log } = this.#parts;
     this.#appender.checkWritable();
-    this.#space.maybeCheckpoint();
-    await this.#parts.log.whenRoom();
+    if (!urgent) await this.#checkShort();
+    this.#space.maybeCheckpoint(true);
+    try {
+      await log.whenRoom(urgent);
+    } catch (error) {
+      // On a full device a checkpoint gives back the segments before it.
+      if (!isCairnError(error, 'CAIRN_NO_SPACE') || !log.canRelease) throw error;
+      await this.#space.checkpoint();
+    }
     this.#appender.checkWritable();
+  }
+
+  /** @throws CairnError CAIRN_NO_SPACE as long as the log takes only what makes room. */
+  async #checkShort(): Promise<void> {
+    const { log } = this.#parts;
+    if (log.short !== undefined) await this.#space.holdSpace();
+    if (log.short !== undefined) throw log.short;
   }
 
   /** Blocks until `attempt` succeeds. A batch that is half in the log goes first. */
-  #waitSync(attempt: () => boolean): void {
-    while (this.#openBatch !== undefined && !this.#openBatch.advance()) this.#blockForRoom();
+  #waitSync(attempt: () => boolean, urgent = false): void {
+    const batch = this.#openBatch;
+    try {
+      while (batch !== undefined && !batch.advance()) this.#blockForRoom(batch.urgent);
+    } catch (error) {
+      // Whoever it belongs to hears of it; this call may do with less.
+      if (batch !== undefined) this.#endBatch(batch, error);
+    }
     this.#openBatch = undefined;
-    while (!attempt()) this.#blockForRoom();
+    while (!attempt()) this.#blockForRoom(urgent);
   }
 
-  #blockForRoom(): void {
+  #blockForRoom(urgent: boolean): void {
     const { log, fileSet } = this.#parts;
     this.#appender.checkWritable();
+    if (log.short !== undefined && !urgent) {
+      // The next call may find that there is space again.
+      void this.#space.holdSpace();
+      throw log.short;
+    }
     // A checkpoint would need the event loop, so the log grows beyond its capacity instead.
-    if (log.freeSegments === 0) log.addSegmentSync();
+    if ((urgent ? log.freeSegments : log.spareSegments) <= 0) log.addSegmentSync();
     else fileSet.channel.wait();
   }
 
@@ -411,7 +450,7 @@ export class WritePath {
     const { log, values } = this.#parts;
     values.onDurable(durable);
     this.#acks.settle(durable, written);
-    this.#space.maybeCompact();
+    this.#space.onProgress();
     if (log.failed !== undefined) this.fail(log.failed);
   }
 

@@ -45,7 +45,7 @@ export interface CheckpointSummary {
 
 /**
  * Writes `checkpoint-<id>`: begin, add for each chunk, finish. The file counts only once the
- * manifest names it; {@link abandon} or a crash leaves one that the next open removes.
+ * manifest names it; {@link abandon} or a crash leaves one that checkpoint-reserve.ts takes over.
  */
 export class CheckpointWriter {
   private readonly free: Uint8Array[] = [];
@@ -74,7 +74,7 @@ export class CheckpointWriter {
     const file = await files.open(checkpointFileName(place.id), 2);
     const writer = new CheckpointWriter(files, file, place, startSequence);
     try {
-      await files.truncate(file, 0);
+      // Written over what is there: what a file still holds of another checkpoint does not check.
       const page = new Uint8Array(files.native.allocate(PAGE_BYTES));
       addon().encodeCheckpointHeader(place.storeId, place.id, 0, startSequence, page);
       await files.write(file, 0, page, { sync: false });
@@ -152,11 +152,10 @@ export class CheckpointWriter {
     return { id, startSequence: this.startSequence, bytes, crc, entries: this.entries };
   }
 
-  /** Removes the unfinished file, as far as that succeeds. */
+  /** Leaves the unfinished file when nothing is on its way there any more. */
   async abandon(): Promise<void> {
     await Promise.all(this.writes);
     this.files.close(this.file);
-    await this.files.remove(checkpointFileName(this.place.id)).catch(() => undefined);
   }
 
   /** Of at least `size` bytes; external memory is dear to the collector, so no more than that. */

@@ -3,7 +3,7 @@ import type { FileSet } from '../bindings/file-set.js';
 import type { NativeLogWriter } from '../bindings/log.js';
 import { CairnError, isCairnError } from '../common/errors.js';
 import { MIB } from '../common/units.js';
-import { layout } from './layout.js';
+import { LogState } from './log-state.js';
 import { replayLog, type OnRecords, type ReplayOptions, type ReplayReport } from './replay.js';
 import { SegmentPool } from './segment-pool.js';
 
@@ -42,7 +42,11 @@ interface Waiter {
   readonly resolve: () => void;
   readonly reject: (error: CairnError) => void;
 }
-const FREE_SEGMENTS = 2;
+/** Kept for urgent records: see {@link Log.append}. */
+const RESERVE_SEGMENTS = 1;
+const FREE_SEGMENTS = 2 + RESERVE_SEGMENTS;
+/** More than there can be. */
+const ALL_SEGMENTS = 2 ** 31;
 
 /**
  * The write-ahead log: append copies a record and returns; groups of records go to the device one
@@ -51,11 +55,9 @@ const FREE_SEGMENTS = 2;
  * Any failed write or sync is final: append, sync and whenRoom throw CAIRN_IO (or CAIRN_NO_SPACE)
  * from then on; only reopening the store clears it.
  */
-export class Log {
+export class Log extends LogState {
   private readonly native: NativeLogWriter;
-  private readonly state: Float64Array;
   private readonly token: number;
-  private readonly slots = layout().state;
   private readonly segments: SegmentPool;
   private readonly syncWaiters: Waiter[] = [];
   private roomWaiters: Waiter[] = [];
@@ -64,6 +66,8 @@ export class Log {
   private refusedAt: number | undefined;
   private progress: OnProgress | undefined;
   private failure: CairnError | undefined;
+  /** Why only urgent records are taken; undefined: all are. */
+  private shortage: CairnError | undefined;
   private closed = false;
 
   /** The first sequence that may be appended. */
@@ -74,18 +78,21 @@ export class Log {
     private readonly options: LogOptions,
     place: { nextSegmentId: number; previousSequence: number; firstSequence: number },
   ) {
-    this.firstSequence = place.firstSequence;
-    this.token = files.channel.register((result) => this.onPost(result));
-    this.native = new (addon().NativeLogWriter)({
+    const token = files.channel.register((result) => this.onPost(result));
+    const native = new (addon().NativeLogWriter)({
       io: files.native,
       storeId: options.storeId,
       segmentBytes: options.segmentBytes,
       maxGroupBytes: options.maxGroupBytes ?? MIB,
       maxPendingBytes: options.maxPendingBytes ?? 8 * MIB,
-      token: this.token,
+      token,
       ...place,
     });
-    this.state = this.native.state;
+    super(native.state);
+    this.token = token;
+    this.native = native;
+    this.firstSequence = place.firstSequence;
+    this.native.setReserve(RESERVE_SEGMENTS);
     const { capacityBytes } = this;
     this.segments = new SegmentPool(files, { ...options, capacityBytes }, (file) => {
       this.native.addSegment(file);
@@ -93,11 +100,11 @@ export class Log {
     });
   }
 
-  /** A log without a record: first segment id 1, first sequence 1. One segment is ready on return. */
+  /** A log without a record: first segment id 1, first sequence 1; ready for appends on return. */
   static async create(files: FileSet, options: LogOptions): Promise<Log> {
     const place = { nextSegmentId: 1, previousSequence: 0, firstSequence: 1 };
     const log = new Log(files, options, place);
-    await log.segments.add();
+    await log.prepare();
     return log;
   }
 
@@ -121,47 +128,39 @@ export class Log {
     });
     const readOnly = options.readOnly === true;
     for (const segment of found) await log.segments.found(segment, readOnly);
-    if (!readOnly && log.freeSegments === 0) await log.segments.add();
+    if (!readOnly) {
+      await log.prepare().catch((error: unknown) => {
+        // A full device is the first write's business.
+        if (!isCairnError(error, 'CAIRN_NO_SPACE')) throw error;
+      });
+    }
     return { log, report };
   }
 
-  get appendedSequence(): number {
-    return this.state[this.slots.appendedSequence] as number;
+  /** A segment for the first record, and the reserve. */
+  private async prepare(): Promise<void> {
+    while (this.freeSegments <= RESERVE_SEGMENTS) await this.segments.add();
   }
-  /** The last appended record that ends a batch. */
-  get completeSequence(): number {
-    return this.state[this.slots.completeSequence] as number;
-  }
-  /** Survives the end of the process; never inside a batch. */
-  get writtenSequence(): number {
-    return this.state[this.slots.writtenSequence] as number;
-  }
-  /** Survives power loss; never inside a batch. */
-  get durableSequence(): number {
-    return this.state[this.slots.durableSequence] as number;
-  }
-  get pendingBytes(): number {
-    return this.state[this.slots.pendingBytes] as number;
-  }
+
   /** In segments that hold records and are not released. */
   get liveBytes(): number {
     return (this.state[this.slots.liveBytes] as number) + this.segments.oldBytes;
   }
-  get freeSegments(): number {
-    return this.state[this.slots.freeSegments] as number;
+  /** Some of the free ones are kept: a record that is not urgent begins one only of these. */
+  get spareSegments(): number {
+    return this.shortage === undefined ? this.freeSegments - RESERVE_SEGMENTS : 0;
   }
-  get bytesWritten(): number {
-    return this.state[this.slots.bytesWritten] as number;
+  /** Urgent records have taken what is kept for them. */
+  get reserveUsed(): boolean {
+    return this.freeSegments < RESERVE_SEGMENTS;
   }
-  get groups(): number {
-    return this.state[this.slots.groups] as number;
+  /** A checkpoint would give back segments that any record may use. */
+  get canRelease(): boolean {
+    const all = this.freeSegments + Math.floor(this.liveBytes / this.segmentBytes);
+    return this.shortage === undefined && this.liveBytes > 0 && all > RESERVE_SEGMENTS;
   }
-  /** The record appended last is in the group of this number: it is written with all others in it. */
-  get groupsBegun(): number {
-    return this.state[this.slots.groupsBegun] as number;
-  }
-  get syncs(): number {
-    return this.state[this.slots.syncs] as number;
+  get segmentBytes(): number {
+    return this.options.segmentBytes;
   }
   get capacityBytes(): number {
     return Math.max(this.options.capacityBytes ?? 64 * MIB, 4 * this.options.segmentBytes);
@@ -178,6 +177,7 @@ export class Log {
    * @param value for RECORD_PUT and RECORD_PUT_PART only.
    * @param sequence above all before it.
    * @param wantSync the group is made durable, not just written.
+   * @param urgent takes the segment that is kept for what makes room: a full store can delete.
    * @returns false when there is no room and nothing was done: again after {@link whenRoom}. Between
    * the records of a batch nothing else may be appended meanwhile.
    * @throws CairnError CAIRN_TOO_LARGE when the record does not fit into a segment.
@@ -191,8 +191,9 @@ export class Log {
     value: Uint8Array | undefined,
     sequence: number,
     wantSync: boolean,
+    urgent = false,
   ): boolean {
-    const bits = kind | (flags << 8) | (wantSync ? 0x10000 : 0);
+    const bits = kind | (flags << 8) | (wantSync ? 0x10000 : 0) | (urgent ? 0x20000 : 0);
     const result = this.native.append(bits, handle, key, keyLength, value, sequence);
     if (this.files.simulated) this.files.kick();
     if (result === 1) return true;
@@ -249,11 +250,31 @@ export class Log {
     }
   }
 
+  /** The last record of the batch that was begun will not come: the log cuts the others. */
+  abandonBatch(): void {
+    this.native.abandonBatch();
+    if (this.files.simulated) this.files.kick();
+  }
+
+  /** Why only urgent records are taken; undefined: all are. */
+  get short(): CairnError | undefined {
+    return this.shortage;
+  }
+
+  /** From here on only urgent records are taken, or, without a reason, all again. */
+  setShort(reason: CairnError | undefined): void {
+    if (this.shortage === reason) return;
+    this.shortage = reason;
+    this.native.setReserve(reason === undefined ? RESERVE_SEGMENTS : ALL_SEGMENTS);
+    this.settleRoom();
+  }
+
   /** Resolves when {@link append} may succeed again: something was written, or a segment came. */
-  whenRoom(): Promise<void> {
+  whenRoom(urgent = false): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.closed) return reject(closedError('append'));
       if (this.failure !== undefined) return reject(this.failure);
+      if (this.shortage !== undefined && !urgent) return reject(this.shortage);
       // It may have come already, between the refusal and this call.
       const missed = this.refusedAt !== undefined && this.refusedAt !== this.roomEvents;
       this.refusedAt = undefined;
@@ -408,7 +429,7 @@ export class Log {
     const shortage = isCairnError(error)
       ? error
       : new CairnError('CAIRN_IO', 'making room in the log failed', { cause: error });
-    if (this.freeSegments > 0 || this.isBusy()) return;
+    if (this.spareSegments > 0 || this.isBusy()) return;
     const waiters = this.roomWaiters;
     this.roomWaiters = [];
     for (const waiter of waiters) waiter.reject(shortage);

@@ -65,6 +65,11 @@ export function prepareSegmentFileSync(files: FileSet, name: string, segmentByte
     return file;
   } catch (error) {
     files.close(file);
+    try {
+      files.runSync('remove', name, (token) => native.remove(name, token));
+    } catch {
+      // As above: the first error counts.
+    }
     throw error;
   }
 }

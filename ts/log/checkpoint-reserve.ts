@@ -1,0 +1,83 @@
+import type { FileId, FileSet } from '../bindings/file-set.js';
+import { alignUp, MIB, PAGE_BYTES } from '../common/units.js';
+import { checkpointFileId, checkpointFileName } from './checkpoint.js';
+
+/** What the next checkpoint is written over; its bytes mean nothing. */
+export const RESERVE_FILE = 'RESERVE';
+const OPEN_OR_CREATE = 2;
+/** More than twice what is needed, and this, goes back to the file system. */
+const SLACK_BYTES = 16 * MIB;
+
+/**
+ * Space for the next checkpoint, so that a full device does not keep a store from making the one
+ * that frees its log. It is the file of the checkpoint before, kept instead of removed: what two
+ * checkpoints take while the second is written stays taken.
+ */
+export class CheckpointReserve {
+  readonly #files: FileSet;
+  #file: FileId | undefined;
+  /** A checkpoint is written over it. */
+  #taken = false;
+  #holding: Promise<void> = Promise.resolve();
+
+  private constructor(files: FileSet) {
+    this.#files = files;
+  }
+
+  /** Takes over what a crash left of checkpoints that are not in force. */
+  static async open(files: FileSet, checkpointId: number): Promise<CheckpointReserve> {
+    let kept = files.list().includes(RESERVE_FILE);
+    for (const name of files.list()) {
+      const id = checkpointFileId(name);
+      if (id === undefined || id === checkpointId) continue;
+      if (kept) await files.remove(name);
+      else await files.rename(name, RESERVE_FILE);
+      kept = true;
+    }
+    return new CheckpointReserve(files);
+  }
+
+  /**
+   * Makes it long enough for a checkpoint of that many bytes.
+   *
+   * @throws CairnError CAIRN_NO_SPACE, CAIRN_IO: it is as it was.
+   */
+  hold(bytes: number): Promise<void> {
+    const held = this.#holding.then(() => this.#resize(alignUp(bytes, PAGE_BYTES)));
+    this.#holding = held.catch(() => undefined);
+    return held;
+  }
+
+  /** Becomes the file of checkpoint `id`. */
+  async take(id: number): Promise<void> {
+    this.#taken = true;
+    await this.#holding;
+    const file = this.#file;
+    this.#file = undefined;
+    if (file === undefined) return;
+    this.#files.close(file);
+    await this.#files.rename(RESERVE_FILE, checkpointFileName(id));
+  }
+
+  /** The file of checkpoint `id` is not in force, or not any more. 0: there was none. */
+  async put(id: number): Promise<void> {
+    // A file that keeps its name is taken over by the next open.
+    if (id !== 0) await this.#files.rename(checkpointFileName(id), RESERVE_FILE).catch(() => 0);
+    this.#taken = false;
+  }
+
+  async close(): Promise<void> {
+    this.#taken = true;
+    await this.#holding;
+    if (this.#file !== undefined) this.#files.close(this.#file);
+    this.#file = undefined;
+  }
+
+  async #resize(bytes: number): Promise<void> {
+    if (this.#taken) return;
+    this.#file ??= await this.#files.open(RESERVE_FILE, OPEN_OR_CREATE);
+    const size = this.#files.sizeOf(this.#file);
+    if (size < bytes) await this.#files.grow(this.#file, bytes);
+    else if (size > 2 * bytes + SLACK_BYTES) await this.#files.truncate(this.#file, bytes);
+  }
+}
