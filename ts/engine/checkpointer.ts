@@ -118,9 +118,7 @@ export class Checkpointer {
     const { log, reserve } = this.#parts;
     try {
       await reserve?.hold(this.#bytesNeeded());
-      if (log.short === undefined) return;
-      this.#failedAt = undefined;
-      log.setShort(undefined);
+      this.#onHeld();
     } catch (error) {
       // Of another failure the checkpoint itself will tell.
       if (!isCairnError(error, 'CAIRN_NO_SPACE')) return;
@@ -133,6 +131,21 @@ export class Checkpointer {
         ),
       );
     }
+  }
+
+  /** As {@link holdSpace}, blocking; what fails is as it was. */
+  holdSpaceSync(): void {
+    try {
+      if (this.#parts.reserve?.holdSync(this.#bytesNeeded()) === true) this.#onHeld();
+    } catch (error) {
+      if (!isCairnError(error)) throw error;
+    }
+  }
+
+  #onHeld(): void {
+    if (this.#parts.log.short === undefined) return;
+    this.#failedAt = undefined;
+    this.#parts.log.setShort(undefined);
   }
 
   /** Of a checkpoint after the segment that the log has begun and the one behind it. */

@@ -52,6 +52,7 @@ export class Engine implements Store {
       checkpoint: () => this.#checkpointer.run(),
       maybeCheckpoint: (waiting) => this.#checkpointer.maybe(waiting),
       holdSpace: () => this.#checkpointer.holdSpace(),
+      holdSpaceSync: () => this.#checkpointer.holdSpaceSync(),
       mayMakeRoom: () => this.#compactor.mayMakeRoom(),
       makeRoom: () => this.#compactor.makeRoom(),
       crowded: () => this.#compactor.crowded,

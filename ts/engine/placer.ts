@@ -10,6 +10,8 @@ export interface SpaceMaker {
   maybeCheckpoint(waiting?: boolean): void;
   /** Looks again for the space of the next checkpoint; see Log.short. */
   holdSpace(): Promise<void>;
+  /** The same, blocking. */
+  holdSpaceSync(): void;
   /** There is no space for values: could {@link makeRoom} find some? */
   mayMakeRoom(): boolean;
   /** Frees what a checkpoint can free, and moves records out of sparse cells. */

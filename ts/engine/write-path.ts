@@ -427,9 +427,9 @@ export class WritePath {
     const { log, fileSet } = this.#parts;
     this.#appender.checkWritable();
     if (log.short !== undefined && !urgent) {
-      // The next call may find that there is space again.
-      void this.#space.holdSpace();
-      throw log.short;
+      this.#space.holdSpaceSync();
+      if (log.short !== undefined) throw log.short;
+      return;
     }
     // A checkpoint would need the event loop, so the log grows beyond its capacity instead.
     if ((urgent ? log.freeSegments : log.spareSegments) <= 0) log.addSegmentSync();

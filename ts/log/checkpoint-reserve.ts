@@ -19,6 +19,7 @@ export class CheckpointReserve {
   /** A checkpoint is written over it. */
   #taken = false;
   #holding: Promise<void> = Promise.resolve();
+  #queued = 0;
 
   private constructor(files: FileSet) {
     this.#files = files;
@@ -43,9 +44,25 @@ export class CheckpointReserve {
    * @throws CairnError CAIRN_NO_SPACE, CAIRN_IO: it is as it was.
    */
   hold(bytes: number): Promise<void> {
+    this.#queued++;
     const held = this.#holding.then(() => this.#resize(alignUp(bytes, PAGE_BYTES)));
-    this.#holding = held.catch(() => undefined);
+    const done = (): void => void this.#queued--;
+    this.#holding = held.then(done, done);
     return held;
+  }
+
+  /** As {@link hold}, blocking. False when that cannot be now. */
+  holdSync(bytes: number): boolean {
+    if (this.#taken || (this.#queued > 0 && this.#file === undefined)) return false;
+    const files = this.#files;
+    const { native } = files;
+    const open = (token: number): void => native.open(RESERVE_FILE, OPEN_OR_CREATE, token);
+    const file = (this.#file ??= files.runSync('open', RESERVE_FILE, open));
+    const size = alignUp(bytes, PAGE_BYTES);
+    if (files.sizeOf(file) < size) {
+      files.runSync('grow', RESERVE_FILE, (token) => native.grow(file, size, token));
+    }
+    return true;
   }
 
   /** Becomes the file of checkpoint `id`. */

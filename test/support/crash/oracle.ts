@@ -68,6 +68,12 @@ export class Oracle {
     return write;
   }
 
+  /** The last one was refused and must never be seen. */
+  withdraw(write: Write): void {
+    if (this.writes.pop() !== write) throw new Error('not the last write');
+    for (const key of write.effects.keys()) this.#versions.get(key)?.pop();
+  }
+
   acknowledged(write: Write, event: number): void {
     write.returned = true;
     switch (write.level) {

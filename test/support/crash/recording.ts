@@ -1,4 +1,5 @@
 import type { SimDisk } from '../../../ts/bindings/addon.js';
+import { isCairnError } from '../../../ts/common/errors.js';
 import type { ResolvedConfig } from '../../../ts/config/types.js';
 import type { BatchOperation, DurabilityLevel, Store } from '../../../ts/engine/api.js';
 import { newSimDisk } from '../sim-disk.js';
@@ -17,6 +18,7 @@ export interface Recording {
 
 const SMALL_BYTES = 40;
 const OTHER_BYTES = [0, 150, 400, 1500];
+const FULL_WRITES_MAX = 2000;
 const LARGE_BYTES = [INLINE_BYTES + 1, 5000, 9000];
 
 export async function record(workload: Workload): Promise<Recording> {
@@ -84,6 +86,8 @@ class Driver {
         return this.#many(12, INLINE_BYTES, level);
       case 'churn':
         return this.#churn(level);
+      case 'full':
+        return this.#full(level);
       case 'large':
         return this.#put(this.#newKey(), this.#random.pick(LARGE_BYTES), level);
       case 'bulkLoad':
@@ -182,6 +186,41 @@ class Driver {
     await this.#settle();
     await this.#store.checkpoint();
     for (const key of keys) this.#put(key, SMALL_BYTES, level);
+  }
+
+  async #full(level: DurabilityLevel): Promise<void> {
+    await this.#settle();
+    this.#disk.setCapacity(1);
+    for (let at = 0; await this.#tryBatch([this.#newKey()], 1500, 'none'); at++) {
+      if (at === FULL_WRITES_MAX) throw new Error('a full device takes everything');
+    }
+    // What is left of the segment takes some of it.
+    const keys = Array.from({ length: 30 }, () => this.#newKey());
+    await this.#tryBatch(keys, 200, level);
+    this.#delete(this.#someKey(), level);
+    await this.#settle();
+    this.#disk.setCapacity(0);
+    this.#put(this.#newKey(), SMALL_BYTES, level);
+  }
+
+  /** False when there was no space. */
+  async #tryBatch(
+    keys: readonly string[],
+    bytes: number,
+    level: DurabilityLevel,
+  ): Promise<boolean> {
+    const effects = new Map(keys.map((key) => [key, this.#value(key, bytes)]));
+    const write = this.#oracle.begin(level, effects, this.#disk.eventCount);
+    const stored = keys.map((key) => storeKey(this.#workload.keyType, key));
+    try {
+      await this.#store.batchPut(stored, [...effects.values()], { durability: level });
+    } catch (error) {
+      if (!isCairnError(error, 'CAIRN_NO_SPACE')) throw error;
+      this.#oracle.withdraw(write);
+      return false;
+    }
+    this.#oracle.acknowledged(write, this.#disk.eventCount);
+    return true;
   }
 
   async #flush(): Promise<void> {

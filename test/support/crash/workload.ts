@@ -7,7 +7,8 @@ import { SeededRandom } from './random.js';
  * - `rotate` writes more than a log segment holds;
  * - `fill` writes enough small values that pages go to the values file in the background;
  * - `grow` writes enough that the values file has to grow;
- * - `large` writes values that do not ride in the log.
+ * - `large` writes values that do not ride in the log;
+ * - `full` fills the log of a device without space, cuts a batch off there, deletes, and goes on.
  */
 export const STEP_KINDS = [
   'putNew',
@@ -21,6 +22,7 @@ export const STEP_KINDS = [
   'grow',
   'churn',
   'large',
+  'full',
   'bulkLoad',
   'reopen',
 ] as const;
