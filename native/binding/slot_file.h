@@ -98,6 +98,7 @@ class NativeSlotFile final : public Napi::ObjectWrap<NativeSlotFile> {
   std::unique_ptr<SlotReader> reader_;
   std::unique_ptr<RetireQueue> retired_;
   std::unique_ptr<SlotMover> mover_;
+  uint64_t opened_bytes_ = 0;  // length of the file when it was opened
   double* state_ = nullptr;
   Napi::Reference<Napi::Float64Array> state_ref_;
   Napi::Reference<Napi::ArrayBuffer> arena_ref_;

@@ -41,6 +41,7 @@ NativeSlotFile::NativeSlotFile(const Napi::CallbackInfo& info)
     return options.Get(name).As<Napi::Number>().Int64Value();
   };
   place_.file = static_cast<FileId>(number("file"));
+  opened_bytes_ = place_.files->SizeOf(place_.file);
   uint64_t store_id[2];
   if (!StoreIdArg(options.Get("storeId"), store_id)) {
     ThrowCoded(env, "CAIRN_INVALID_ARGUMENT", "NativeSlotFile: storeId takes 16 bytes");
@@ -295,7 +296,8 @@ Napi::Value NativeSlotFile::Rewrite(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), status.ok() ? 0 : static_cast<double>(ErrnoOf(status)));
 }
 
-/// restore(handles: Float64Array, count): the index of the first handle that cannot be, or count.
+/// restore(handles: Float64Array, count): the index of the first handle that cannot be, or that lies
+/// behind the end of the file, or count.
 Napi::Value NativeSlotFile::Restore(const Napi::CallbackInfo& info) {
   const Napi::Float64Array handles = info[0].As<Napi::Float64Array>();
   const size_t count = info[1].As<Napi::Number>().Uint32Value();
@@ -303,7 +305,9 @@ Napi::Value NativeSlotFile::Restore(const Napi::CallbackInfo& info) {
   for (; i < count; ++i) {
     const auto handle = static_cast<Handle>(handles.Data()[i]);
     if (!allocator_->Restore(handle).ok()) break;
-    writer_->Keep(handle);
+    // What the log does not carry was durable before anything named it.
+    const uint64_t page_end = AlignDown(HandleOffset(handle), kPageBytes) + kPageBytes;
+    if (!writer_->Keep(handle) && page_end > opened_bytes_) break;
   }
   return Napi::Number::New(info.Env(), static_cast<double>(i));
 }

@@ -336,10 +336,12 @@ Status SlotWriter::Rewrite(Handle handle, std::span<const std::byte> key,
   return Status();
 }
 
-void SlotWriter::Keep(Handle handle) {
-  if (restored_.empty()) return;
+bool SlotWriter::Keep(Handle handle) {
+  if (restored_.empty()) return false;
   auto found = restored_.find(CellOffset(allocator_.classes()[HandleClass(handle)], handle));
-  if (found != restored_.end()) found->second->keep = true;
+  if (found == restored_.end()) return false;
+  found->second->keep = true;
+  return true;
 }
 
 void SlotWriter::FinishRestore(bool read_only) {

@@ -507,5 +507,56 @@ TEST(checkpoint_round_trip_and_every_flipped_byte) {
   }
 }
 
+TEST(the_reserve_is_for_urgent_records) {
+  Rig rig({}, 2);
+  rig.writer->SetReserve(1);
+  uint64_t sequence = 1;
+  const std::string value(3000, 'v');
+  while (rig.Put(sequence, "k", value) == AppendResult::kAppended) {
+    ++sequence;
+    rig.Settle();
+  }
+  EXPECT_EQ(rig.writer->Get(LogSlot::kFreeSegments), 1.0);
+  const auto urgent = [&] {
+    return rig.writer->Append({LogKind::kDelete, 0, 0, sequence, Bytes("k"), {}}, false, true);
+  };
+  // The first ones fit into what is left of the segment, then the reserve is begun.
+  while (rig.writer->Get(LogSlot::kFreeSegments) == 1.0) {
+    EXPECT_EQ(urgent(), AppendResult::kAppended);
+    ++sequence;
+    rig.Settle();
+    EXPECT(sequence < 100);
+  }
+  EXPECT_EQ(rig.Put(sequence, "k", "v"), AppendResult::kNoRoom);
+  EXPECT_EQ(urgent(), AppendResult::kAppended);
+  rig.AddSegment(2);
+  EXPECT_EQ(rig.Put(++sequence, "k", "v"), AppendResult::kAppended);
+  rig.Settle();
+  EXPECT_EQ(Replay(rig.Read(1)).count(sequence), 1u);
+}
+
+TEST(an_abandoned_batch_is_cut_by_the_next_segment) {
+  Rig rig({}, 3);
+  EXPECT_EQ(rig.Put(1, "a", "1", true), AppendResult::kAppended);
+  EXPECT_EQ(rig.Put(2, "b", "2", true, kLogFlagMore), AppendResult::kAppended);
+  rig.Settle();
+  EXPECT_EQ(rig.Put(3, "c", std::string(50000, 'v'), true, kLogFlagMore), AppendResult::kAppended);
+  rig.writer->AbandonBatch();
+  rig.writer->AbandonBatch();
+  EXPECT_EQ(rig.writer->Get(LogSlot::kAppendedSequence), 1.0);
+  // Its sequences are not used again.
+  EXPECT_EQ(rig.Put(3, "d", "4", true), AppendResult::kInvalid);
+  EXPECT_EQ(rig.Put(4, "d", "4", true), AppendResult::kAppended);
+  rig.Settle();
+  EXPECT_EQ(rig.writer->Get(LogSlot::kDurableSequence), 4.0);
+  LogSegmentHeader header;
+  EXPECT_EQ(DecodeSegmentHeader(kStore, rig.Read(1), &header), SegmentCheck::kValid);
+  EXPECT_EQ(header.previous_sequence, 1u);
+  const SegmentScan scan = Scan(rig.Read(0), header.previous_sequence);
+  EXPECT_EQ(scan.end, ScanEnd::kLimit);
+  EXPECT_EQ(scan.last_sequence, 1u);
+  EXPECT_EQ(Replay(rig.Read(1)).size(), 1u);
+}
+
 }  // namespace
 }  // namespace cairn

@@ -27,18 +27,22 @@ export function createRegistry(): Registry<Factories> {
     return new ExtendibleHashIndex({ hashKey, initialCapacity });
   });
   registry.register('index', 'DRAM_UNORDERED_MAP', ({ hashKey }) => new MapIndex({ hashKey }));
-  registry.register('value', 'SSD_VALUE_STORE', ({ config, fileSet, storeId, tuning, slots }) =>
-    SsdValueStore.open(fileSet, {
-      storeId,
-      sizeClasses: slots.sizeClasses,
-      capacityBytes: slots.capacityBytes,
-      cacheBytes: tuning.cacheBytes ?? config.cache.capacityBytes,
-      inlineBytesMax: config.log.inlineValueBytes,
-      runBytes: tuning.runBytes,
-      dirtyBytesMax: tuning.dirtyBytesMax,
-      reserveBytesMax: tuning.reserveBytesMax,
-      readOnly: config.readOnly,
-    }),
+  registry.register(
+    'value',
+    'SSD_VALUE_STORE',
+    ({ config, fileSet, storeId, used, tuning, slots }) =>
+      SsdValueStore.open(fileSet, {
+        storeId,
+        used,
+        sizeClasses: slots.sizeClasses,
+        capacityBytes: slots.capacityBytes,
+        cacheBytes: tuning.cacheBytes ?? config.cache.capacityBytes,
+        inlineBytesMax: config.log.inlineValueBytes,
+        runBytes: tuning.runBytes,
+        dirtyBytesMax: tuning.dirtyBytesMax,
+        reserveBytesMax: tuning.reserveBytesMax,
+        readOnly: config.readOnly,
+      }),
   );
   registry.register('value', 'DRAM_VALUE_STORE', ({ config, storeId, tuning, slots }) => {
     // The log carries every value; half of it is what one batch may take.

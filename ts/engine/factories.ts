@@ -18,6 +18,8 @@ export interface ValueStoreContext {
   readonly fileSet: FileSet;
   /** 16 bytes that checksums are bound to. */
   readonly storeId: Uint8Array;
+  /** It was open before: whatever it makes when it is made is there, and durable. */
+  readonly used: boolean;
   readonly tuning: Tuning;
   /** Of the allocator that the configuration names. */
   readonly slots: SlotPlan;

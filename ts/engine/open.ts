@@ -91,7 +91,9 @@ async function openParts(
   const index = registry.get('index', config.index.type)({ config, fileSet, hashKey });
   opened.push(index);
   const slots = allocatorPlan(config, registry);
-  const context = { config, fileSet, storeId, tuning, slots };
+  // A log comes after the values; the second manifest after both.
+  const used = manifest.current.generation > 1 || fileSet.list().some(isSegmentFileName);
+  const context = { config, fileSet, storeId, used, tuning, slots };
   const values = await registry.get('value', config.value.type)(context);
   opened.push(values);
   const keys = createKeyCodec(config.key.type, hashKey);

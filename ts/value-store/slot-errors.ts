@@ -31,7 +31,7 @@ export function misplacedError(handle: Handle): CairnError {
   const offset = offsetOf(handle);
   return new CairnError(
     'CAIRN_CORRUPTION',
-    `${VALUES_FILE}: the index names offset ${offset}, where no slot can be`,
+    `${VALUES_FILE}: the index names offset ${offset}, where no slot can be or the file has ended`,
     { operation: 'open', file: VALUES_FILE, offset },
   );
 }

@@ -20,6 +20,8 @@ import type {
 
 export interface SsdValueStoreOptions {
   readonly storeId: Uint8Array;
+  /** The store was open before, so that its file must be there. */
+  readonly used?: boolean;
   /** Payload sizes of the slots; the default classes when absent. */
   readonly sizeClasses?: readonly number[] | undefined;
   /** Limit on what the slots take; 0: none. */
@@ -62,7 +64,8 @@ export class SsdValueStore implements ValueStore {
   #closed = false;
 
   static async open(fileSet: FileSet, options: SsdValueStoreOptions): Promise<SsdValueStore> {
-    const file = await openValuesFile(fileSet, options.storeId, options.readOnly);
+    const { storeId, readOnly, used = false } = options;
+    const file = await openValuesFile(fileSet, storeId, { readOnly, used });
     const store = new SsdValueStore(fileSet, file, options);
     if (!options.readOnly) {
       // The first records then need not wait; a full device is the first write's business.

@@ -21,13 +21,16 @@ export interface ValuesFile {
 /**
  * Opens the values file and checks that it is of this store; a new one gets its header.
  *
+ * @param how used: the store was open before, so that the file and its header are durable.
  * @throws CairnError CAIRN_CORRUPTION, CAIRN_INCOMPATIBLE, CAIRN_NO_SPACE, CAIRN_IO.
  */
 export async function openValuesFile(
   fileSet: FileSet,
   storeId: Uint8Array,
-  readOnly: boolean,
+  how: { readonly readOnly: boolean; readonly used: boolean },
 ): Promise<ValuesFile> {
+  const { readOnly, used } = how;
+  if (used && !fileSet.list().includes(VALUES_FILE)) throw refused('CAIRN_CORRUPTION', 'it is gone');
   const newest = addon().NativeSlotFile.newestClassTable;
   const file = await fileSet.open(VALUES_FILE, readOnly ? OPEN_EXISTING : OPEN_OR_CREATE);
   try {
@@ -38,6 +41,9 @@ export async function openValuesFile(
     if (check === DAMAGED) throw refused('CAIRN_CORRUPTION', 'it is not of this store, or damaged');
     if (check === OTHER_VERSION || check > newest)
       throw refused('CAIRN_INCOMPATIBLE', 'its format is of another version');
+    if (check === BLANK && used) {
+      throw refused('CAIRN_CORRUPTION', 'its first page is gone, although the store has been used');
+    }
     if (check === BLANK && !readOnly) {
       const page = new Uint8Array(fileSet.native.allocate(PAGE_BYTES));
       addon().encodeValuesHeader(storeId, page, newest);

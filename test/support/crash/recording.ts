@@ -2,6 +2,7 @@ import type { SimDisk } from '../../../ts/bindings/addon.js';
 import { isCairnError } from '../../../ts/common/errors.js';
 import type { ResolvedConfig } from '../../../ts/config/types.js';
 import type { BatchOperation, DurabilityLevel, Store } from '../../../ts/engine/api.js';
+import type { Engine } from '../../../ts/engine/engine.js';
 import { newSimDisk } from '../sim-disk.js';
 import { Oracle } from './oracle.js';
 import { SeededRandom } from './random.js';
@@ -86,6 +87,8 @@ class Driver {
         return this.#many(12, INLINE_BYTES, level);
       case 'churn':
         return this.#churn(level);
+      case 'rest':
+        return void this.#pending.push((this.#store as Engine).markDurable());
       case 'full':
         return this.#full(level);
       case 'large':

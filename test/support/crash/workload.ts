@@ -8,6 +8,7 @@ import { SeededRandom } from './random.js';
  * - `fill` writes enough small values that pages go to the values file in the background;
  * - `grow` writes enough that the values file has to grow;
  * - `large` writes values that do not ride in the log;
+ * - `rest` is a pause, in which the manifest learns what is durable;
  * - `full` fills the log of a device without space, cuts a batch off there, deletes, and goes on.
  */
 export const STEP_KINDS = [
@@ -23,6 +24,7 @@ export const STEP_KINDS = [
   'churn',
   'large',
   'full',
+  'rest',
   'bulkLoad',
   'reopen',
 ] as const;

@@ -3,6 +3,7 @@ import { FileSet } from '../../../ts/bindings/file-set.js';
 import { resolveConfig } from '../../../ts/config/resolve.js';
 import type { ResolvedConfig, StoreConfig } from '../../../ts/config/types.js';
 import type { Store } from '../../../ts/engine/api.js';
+import type { Engine } from '../../../ts/engine/engine.js';
 import { createRegistry } from '../../../ts/engine/builtins.js';
 import type { Tuning } from '../../../ts/engine/factories.js';
 import { openWithFileSet } from '../../../ts/engine/open.js';
@@ -129,16 +130,24 @@ async function fill(store: Store): Promise<Contents[]> {
   return states;
 }
 
-/** @param closed in order; else the log since the checkpoint has to be replayed. */
-export async function makeSmallStore(valueType: ValueType, closed: boolean): Promise<SmallStore> {
+/**
+ * @param closed in order; else the log since the checkpoint has to be replayed.
+ * @param rested long enough before it ended that the manifest knows what is durable.
+ */
+export async function makeSmallStore(
+  valueType: ValueType,
+  closed: boolean,
+  rested = false,
+): Promise<SmallStore> {
   const config = smallConfig(valueType);
   const disk = newSimDisk({ record: true });
   const store = await openSmall(disk, config);
   const states = await fill(store);
+  if (rested) await (store as Engine).markDurable();
   if (closed) await store.close();
   const image = disk.crash(disk.eventCount, { kind: 'all' });
   if (!closed) await abandon(disk, store);
   disk.release();
   const name = `${valueType}, ${closed ? 'closed' : 'with a log to replay'}`;
-  return new SmallStore(name, config, closed ? states.slice(-1) : states, image);
+  return new SmallStore(name, config, closed || rested ? states.slice(-1) : states, image);
 }
