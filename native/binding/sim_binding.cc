@@ -86,6 +86,7 @@ class SimDiskBinding final : public Napi::ObjectWrap<SimDiskBinding> {
   Napi::Value ClearFaults(const Napi::CallbackInfo& info);
   Napi::Value StopAt(const Napi::CallbackInfo& info);
   Napi::Value SetCapacity(const Napi::CallbackInfo& info);
+  Napi::Value ImageHash(const Napi::CallbackInfo& info);
   Napi::Value FileNames(const Napi::CallbackInfo& info);
   Napi::Value ReadFile(const Napi::CallbackInfo& info);
   Napi::Value WriteFile(const Napi::CallbackInfo& info);
@@ -203,6 +204,11 @@ Napi::Value SimDiskBinding::SetCapacity(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+/// imageHash(): of all names and bytes, as text.
+Napi::Value SimDiskBinding::ImageHash(const Napi::CallbackInfo& info) {
+  return Napi::String::New(info.Env(), std::to_string(disk_->live().Hash()));
+}
+
 Napi::Value SimDiskBinding::FileNames(const Napi::CallbackInfo& info) {
   Napi::Array names = Napi::Array::New(info.Env());
   for (const auto& [name, inode] : disk_->live().names) {
@@ -286,6 +292,7 @@ void SimDiskBinding::Register(Napi::Env env, Napi::Object exports) {
                               InstanceMethod<&SimDiskBinding::ClearFaults>("clearFaults"),
                               InstanceMethod<&SimDiskBinding::StopAt>("stopAt"),
                               InstanceMethod<&SimDiskBinding::SetCapacity>("setCapacity"),
+                              InstanceMethod<&SimDiskBinding::ImageHash>("imageHash"),
                               InstanceMethod<&SimDiskBinding::FileNames>("fileNames"),
                               InstanceMethod<&SimDiskBinding::ReadFile>("readFile"),
                               InstanceMethod<&SimDiskBinding::WriteFile>("writeFile"),

@@ -155,6 +155,35 @@ SimFileImage& SimState::Change(SimInode inode) {
   return *image;
 }
 
+namespace {
+
+uint64_t MixHash(uint64_t hash, uint64_t word) {
+  hash = (hash ^ word) * 0x9e3779b97f4a7c15;
+  return hash ^ (hash >> 32);
+}
+
+}  // namespace
+
+uint64_t SimState::Hash() const {
+  uint64_t hash = 0;
+  for (const auto& [name, inode] : names) {
+    for (const char letter : name) hash = MixHash(hash, static_cast<unsigned char>(letter));
+    const SimFileImage& file = File(inode);
+    hash = MixHash(MixHash(hash, 256), file.size_bytes());
+    for (size_t index = 0; index < file.page_count(); ++index) {
+      const SimPageRef& page = file.PageAt(index);
+      if (!page || page == ZeroPage()) continue;
+      hash = MixHash(hash, index);
+      for (size_t at = 0; at < kPageBytes; at += sizeof(uint64_t)) {
+        uint64_t word = 0;
+        std::memcpy(&word, page->data() + at, sizeof(word));
+        hash = MixHash(hash, word);
+      }
+    }
+  }
+  return hash;
+}
+
 uint64_t SimState::AllocatedBytes() const {
   uint64_t total = 0;
   for (const auto& [name, inode] : names) total += File(inode).allocated_bytes();

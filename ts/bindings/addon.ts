@@ -156,6 +156,8 @@ export interface SimDisk {
   clearFaults(): void;
   stopAt(event: number): void;
   setCapacity(bytes: number): void;
+  /** Equal for equal names and bytes. */
+  imageHash(): string;
   fileNames(): string[];
   readFile(name: string): Uint8Array | undefined;
   writeFile(name: string, bytes: Uint8Array): void;

@@ -1,5 +1,5 @@
 import { choicesAt, checkState, formatState } from './enumerator.js';
-import type { CrashState } from './enumerator.js';
+import type { CrashState, KnownImages } from './enumerator.js';
 import { SeededRandom } from './random.js';
 import { record } from './recording.js';
 import type { Recording } from './recording.js';
@@ -33,6 +33,8 @@ export interface Violation {
 
 export interface Tally {
   states: number;
+  /** Stores opened: states of a workload whose files are the same are opened once. */
+  opened: number;
   workloads: number;
   readonly violations: Violation[];
 }
@@ -54,7 +56,7 @@ const VIOLATIONS_MAX = 20;
 
 /** Runs workloads and tries their crash states until enough states were tried. */
 export async function runCampaign(options: CampaignOptions, progress: Progress): Promise<Tally> {
-  const tally: Tally = { states: 0, workloads: 0, violations: [] };
+  const tally: Tally = { states: 0, opened: 0, workloads: 0, violations: [] };
   for (let index = options.worker; !isDone(options, tally); index += options.workers) {
     const workload = options.only ?? workloadAt(options.seed, index);
     progress.begin(workload, undefined);
@@ -86,12 +88,13 @@ async function tryWorkload(
   const recording = await recordOrReport(workload, tally);
   if (recording === undefined) return;
   const random = new SeededRandom(options.seed ^ workload.seed);
+  const known: KnownImages = new Map();
   for (let point = 0; point <= recording.disk.eventCount; point++) {
     const all = choicesAt(recording.disk, point, random, RANDOM_STATES);
     for (const choice of sample(all, options.perPoint, random)) {
       if (isDone(options, tally)) break;
       const brief = !random.chance(EXTENDED);
-      await tryState(recording, { point, choice, brief }, random, tally, progress);
+      await tryState(recording, { point, choice, brief }, random, tally, progress, known);
     }
   }
   recording.disk.release();
@@ -117,11 +120,14 @@ async function tryState(
   random: SeededRandom,
   tally: Tally,
   progress: Progress,
+  known: KnownImages,
 ): Promise<void> {
   progress.begin(recording.workload, state);
-  const { violation, recovered } = await checkState(recording, state);
+  const verdict = await checkState(recording, state, undefined, known);
+  const { violation, recovered } = verdict;
   tally.states++;
-  await letFinalizersRun(tally);
+  if (verdict.known !== true) tally.opened++;
+  if (verdict.known !== true) await letFinalizersRun(tally);
   if (violation !== undefined) report(recording.workload, formatState(state), violation, tally);
   if (recovered === undefined) return;
   if (random.chance(SECOND_CRASHES)) {
@@ -130,11 +136,12 @@ async function tryState(
     for (const choice of sample(choices, 1, random)) {
       const twice: CrashState = { ...state, second: { point, choice } };
       progress.begin(recording.workload, twice);
-      const verdict = await checkState(recording, twice, recovered);
-      verdict.recovered?.disk.release();
+      const again = await checkState(recording, twice, recovered, known);
+      again.recovered?.disk.release();
       tally.states++;
-      if (verdict.violation === undefined) continue;
-      report(recording.workload, formatState(twice), verdict.violation, tally);
+      if (again.known !== true) tally.opened++;
+      if (again.violation === undefined) continue;
+      report(recording.workload, formatState(twice), again.violation, tally);
     }
   }
   recovered.disk.release();
@@ -146,7 +153,7 @@ async function tryState(
  * a turn now and then a megabyte per state would pile up.
  */
 async function letFinalizersRun(tally: Tally): Promise<void> {
-  if (tally.states % STATES_PER_TURN === 0) await new Promise((resolve) => setImmediate(resolve));
+  if (tally.opened % STATES_PER_TURN === 0) await new Promise((resolve) => setImmediate(resolve));
 }
 
 function report(workload: Workload, state: string, message: string, tally: Tally): void {

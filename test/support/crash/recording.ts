@@ -19,7 +19,7 @@ export interface Recording {
 
 const SMALL_BYTES = 40;
 const OTHER_BYTES = [0, 150, 400, 1500];
-const FULL_WRITES_MAX = 2000;
+const FULL_WRITES_MAX = 400;
 const LARGE_BYTES = [INLINE_BYTES + 1, 5000, 9000];
 
 export async function record(workload: Workload): Promise<Recording> {
@@ -194,12 +194,12 @@ class Driver {
   async #full(level: DurabilityLevel): Promise<void> {
     await this.#settle();
     this.#disk.setCapacity(1);
-    for (let at = 0; await this.#tryBatch([this.#newKey()], 1500, 'none'); at++) {
+    const keys = (count: number): string[] => Array.from({ length: count }, () => this.#newKey());
+    for (let at = 0; await this.#tryBatch(keys(6), 1500, 'none'); at++) {
       if (at === FULL_WRITES_MAX) throw new Error('a full device takes everything');
     }
     // What is left of the segment takes some of it.
-    const keys = Array.from({ length: 30 }, () => this.#newKey());
-    await this.#tryBatch(keys, 200, level);
+    await this.#tryBatch(keys(60), 200, level);
     this.#delete(this.#someKey(), level);
     await this.#settle();
     this.#disk.setCapacity(0);

@@ -34,9 +34,15 @@ const USAGE = `Options:
 /** Longer than any token. */
 const POSITION_BYTES = 120;
 
+interface Counts {
+  readonly states: number;
+  readonly opened: number;
+  readonly workloads: number;
+}
+
 /** What a worker prints, one JSON document per line. */
 type Message =
-  | { readonly type: 'states'; readonly states: number; readonly workloads: number }
+  | ({ readonly type: 'states' } & Counts)
   | { readonly type: 'violation'; readonly violation: Violation }
   | { readonly type: 'end' };
 
@@ -80,11 +86,13 @@ async function main(): Promise<number> {
     Array.from({ length: workers }, (_, worker) => superviseWorker(options, worker, values)),
   );
   const states = totals.reduce((sum, total) => sum + total.states, 0);
+  const opened = totals.reduce((sum, total) => sum + total.opened, 0);
   const workloads = totals.reduce((sum, total) => sum + total.workloads, 0);
   const failed = totals.reduce((sum, total) => sum + total.violations.length, 0);
   const seconds = (performance.now() - began) / 1000;
   process.stderr.write(
-    `crash: ${states} states of ${workloads} workloads in ${seconds.toFixed(1)} s, ` +
+    `crash: ${states} states of ${workloads} workloads in ${seconds.toFixed(1)} s ` +
+      `(${opened} opened, the others equal to one of these), ` +
       `${Math.round(states / seconds)} per second\n`,
   );
   process.stdout.write(`${Math.max(0, states - failed)} passed, ${failed} failed\n`);
@@ -127,7 +135,8 @@ async function work(options: CampaignOptions, positionFile: string): Promise<num
       const violation = tally.violations[said];
       if (violation !== undefined) say({ type: 'violation', violation });
     }
-    say({ type: 'states', states: tally.states, workloads: tally.workloads });
+    const { states, opened, workloads } = tally;
+    say({ type: 'states', states, opened, workloads });
   };
   const tally = await runCampaign(options, {
     begin: (workload, state) => {
@@ -147,9 +156,7 @@ async function work(options: CampaignOptions, positionFile: string): Promise<num
   return 0;
 }
 
-interface Total {
-  readonly states: number;
-  readonly workloads: number;
+interface Total extends Counts {
   readonly violations: readonly Violation[];
 }
 
@@ -169,7 +176,7 @@ async function superviseWorker(
   ];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const violations: Violation[] = [];
-  let total = { states: 0, workloads: 0 };
+  let total: Counts = { states: 0, opened: 0, workloads: 0 };
   let ended = false;
   const fail = (violation: Violation): void => {
     violations.push(violation);
