@@ -40,3 +40,10 @@ export function copyBytes(bytes: Uint8Array, length = bytes.length): Uint8Array 
   copy.set(length === bytes.length ? bytes : bytes.subarray(0, length));
   return copy;
 }
+
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
+/** The string cannot be written as UTF-8. */
+export function hasLoneSurrogate(text: string): boolean {
+  return LONE_SURROGATE.test(text);
+}

@@ -6,6 +6,7 @@ import type { StoreParts } from './parts.js';
 import { Slicer } from './recovery.js';
 import { throwIfAborted } from './walk.js';
 import type { WritePath } from './write-path.js';
+import { toBytes } from './value-bytes.js';
 
 /** Placed and synced before their log records are appended. */
 const GROUP_BYTES = 8 * 1024 * 1024;
@@ -181,10 +182,7 @@ async function loadEntries(
   };
   /** What has to be waited for, if anything: most entries find room at once. */
   const add = (key: Key, value: Value): Promise<void> | undefined => {
-    const data = typeof value === 'string' ? Buffer.from(value) : value;
-    if (!(data instanceof Uint8Array)) {
-      throw new CairnError('CAIRN_INVALID_VALUE', `entry ${entries}: a value is a string or bytes`);
-    }
+    const data = entryBytes(entries, value);
     keys.encode(key);
     entries++;
     bytes += keys.length + data.length;
@@ -220,6 +218,15 @@ async function loadEntries(
   if (group.count > 0) await commit();
   await commits.end();
   return { entries, bytes };
+}
+
+function entryBytes(entry: number, value: Value): Uint8Array {
+  try {
+    return toBytes(value);
+  } catch (error) {
+    if (error instanceof CairnError) error.message = `entry ${entry}: ${error.message}`;
+    throw error;
+  }
 }
 
 function isRowSource(source: LoadSource): source is RowSource {

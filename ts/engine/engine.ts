@@ -26,6 +26,7 @@ import { DurableMark } from './durable-mark.js';
 import type { StoreParts } from './parts.js';
 import { checkRows, ReadPath } from './read-path.js';
 import type { RecoveryReport } from './recovery.js';
+import { toBytes } from './value-bytes.js';
 import { abortError, throwIfAborted, verifyRecords, walkRecords } from './walk.js';
 import type { SpaceMaker } from './placer.js';
 import { WritePath } from './write-path.js';
@@ -227,6 +228,7 @@ export class Engine implements Store {
 
   bulkLoad(source: LoadSource, options: LoadOptions = {}): Promise<LoadProgress> {
     return this.#call('bulkLoad', undefined, () => {
+      throwIfAborted(options.signal);
       this.#writable(undefined);
       const checkpoint = (): Promise<void> => this.#checkpointer.run();
       return bulkLoad(this.#parts, this.#writes, checkpoint, source, options);
@@ -235,6 +237,7 @@ export class Engine implements Store {
 
   async *entries(options: IterateOptions = {}): AsyncIterableIterator<[StoredKey, Buffer]> {
     this.#checkOpen();
+    throwIfAborted(options.signal);
     const damaged = (_handle: number, error: CairnError): void => {
       throw error;
     };
@@ -308,7 +311,10 @@ export class Engine implements Store {
   }
 
   verify(options: VerifyOptions = {}): Promise<VerifyReport> {
-    return this.#call('verify', undefined, () => verifyRecords(this.#parts, options));
+    return this.#call('verify', undefined, () => {
+      throwIfAborted(options.signal);
+      return verifyRecords(this.#parts, options);
+    });
   }
 
   close(): Promise<void> {
@@ -414,12 +420,6 @@ function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
     signal.addEventListener('abort', onAbort, { once: true });
     work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
   });
-}
-
-function toBytes(value: Value | undefined): Uint8Array {
-  if (typeof value === 'string') return Buffer.from(value, 'utf8');
-  if (value instanceof Uint8Array) return value;
-  throw new CairnError('CAIRN_INVALID_VALUE', 'a value is a string or a Uint8Array');
 }
 
 function noBytes(): undefined {

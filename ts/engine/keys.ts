@@ -1,4 +1,5 @@
 import { CairnError } from '../common/errors.js';
+import { hasLoneSurrogate } from '../common/units.js';
 import { KeyHasher, type KeyHash } from '../index/key-hash.js';
 import type { IterateOptions, Key, StoredKey } from './api.js';
 
@@ -84,6 +85,7 @@ class BytesKeyCodec implements KeyCodec {
       }
     }
     const bytes = Buffer.byteLength(key, 'utf8');
+    if (bytes !== length) checkWellFormed(key);
     if (bytes <= KEY_BYTES_MAX) scratch.write(key, 'utf8');
     this.length = bytes;
   }
@@ -136,6 +138,12 @@ class U64KeyCodec implements KeyCodec {
   decode(stored: Buffer): StoredKey {
     return stored.readBigUInt64LE(0);
   }
+}
+
+/** Half of a surrogate pair has no UTF-8: all of them would become the same U+FFFD. */
+function checkWellFormed(key: string): void {
+  if (!hasLoneSurrogate(key)) return;
+  throw invalidKey('a key is well-formed Unicode, this one has half of a surrogate pair: use bytes');
 }
 
 function invalidKey(message: string): CairnError {
