@@ -16,6 +16,7 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   RegisterSlotFile(env, exports);
   RegisterValuesHeader(env, exports);
   RegisterMemorySlots(env, exports);
+  RegisterRecordScan(env, exports);
   return exports;
 }
 

@@ -11,10 +11,13 @@
 namespace cairn {
 
 class DirectoryTable;
+class IoBuffers;
 
 /// What one environment remembers of the addon (Napi::Env::SetInstanceData).
 struct AddonData {
   Napi::FunctionReference native_io;  // the class
+  /// Memory for I/O: of all file sets, so that one can write what another has read.
+  std::shared_ptr<IoBuffers> buffers;
 };
 
 // One per exposed class or group of functions; called once per environment by addon.cc.
@@ -22,6 +25,7 @@ void RegisterHashTable(Napi::Env env, Napi::Object exports);
 void RegisterIo(Napi::Env env, Napi::Object exports);
 void RegisterLog(Napi::Env env, Napi::Object exports);
 void RegisterMemorySlots(Napi::Env env, Napi::Object exports);
+void RegisterRecordScan(Napi::Env env, Napi::Object exports);
 void RegisterSim(Napi::Env env, Napi::Object exports);
 void RegisterSlotFile(Napi::Env env, Napi::Object exports);
 void RegisterValuesHeader(Napi::Env env, Napi::Object exports);

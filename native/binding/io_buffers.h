@@ -14,7 +14,7 @@ namespace cairn {
 /// memory: collecting the ArrayBuffer meanwhile frees nothing.
 ///
 /// Why no napi_ref per operation: a count in a block costs 20 ns, a reference 150.
-/// Thread: the one of the environment. Lives as long as the last block.
+/// Thread: the one of the environment, whose file sets share one. Lives as long as the last block.
 class IoBuffers : public std::enable_shared_from_this<IoBuffers> {
  public:
   struct Block {

@@ -68,6 +68,9 @@ NativeIo::NativeIo(const Napi::CallbackInfo& info) : Napi::ObjectWrap<NativeIo>(
     return;
   }
   files_ = std::move(*info[0].As<Napi::External<std::unique_ptr<FileSet>>>().Data());
+  std::shared_ptr<IoBuffers>& buffers = env.GetInstanceData<AddonData>()->buffers;
+  if (buffers == nullptr) buffers = std::make_shared<IoBuffers>();
+  buffers_ = buffers;
   files_->AttachSink(&sink_);
   napi_type_tag_object(env, info.This(), &kNativeIoTag);
   const bool simulated = files_->io().event_fd() < 0;

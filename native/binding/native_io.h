@@ -95,7 +95,7 @@ class NativeIo final : public Napi::ObjectWrap<NativeIo> {
   std::unique_ptr<FileSet> files_;
   CompletionSink sink_;
   ObjectPool<Operation> operations_;
-  std::shared_ptr<IoBuffers> buffers_ = std::make_shared<IoBuffers>();
+  std::shared_ptr<IoBuffers> buffers_;  // of the environment
   Napi::Reference<Napi::Float64Array> results_;
   Napi::FunctionReference on_disposed_;
   LoopHandles* loop_ = nullptr;  // frees itself after Close

@@ -73,6 +73,7 @@ class NativeSlotFile final : public Napi::ObjectWrap<NativeSlotFile> {
   Napi::Value OnCheckpointEnd(const Napi::CallbackInfo& info);
   Napi::Value Pin(const Napi::CallbackInfo& info);
   Napi::Value Unpin(const Napi::CallbackInfo& info);
+  Napi::Value HoldRange(const Napi::CallbackInfo& info);
   Napi::Value ReserveAhead(const Napi::CallbackInfo& info);
   Napi::Value Seal(const Napi::CallbackInfo& info);
   Napi::Value Rewrite(const Napi::CallbackInfo& info);

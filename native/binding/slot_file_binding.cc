@@ -274,6 +274,15 @@ Napi::Value NativeSlotFile::Unpin(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+/// holdRange(begin, end): slots in there are not used again; begin === end ends that.
+Napi::Value NativeSlotFile::HoldRange(const Napi::CallbackInfo& info) {
+  if (retired_ != nullptr) {
+    retired_->HoldRange(static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value()),
+                        static_cast<uint64_t>(info[1].As<Napi::Number>().Int64Value()));
+  }
+  return info.Env().Undefined();
+}
+
 Napi::Value NativeSlotFile::ReserveAhead(const Napi::CallbackInfo& info) {
   if (writer_ != nullptr) writer_->ReserveAhead();
   return info.Env().Undefined();
@@ -383,6 +392,7 @@ void NativeSlotFile::Register(Napi::Env env, Napi::Object exports) {
                       InstanceMethod<&NativeSlotFile::OnCheckpointEnd>("onCheckpointEnd"),
                       InstanceMethod<&NativeSlotFile::Pin>("pin"),
                       InstanceMethod<&NativeSlotFile::Unpin>("unpin"),
+                      InstanceMethod<&NativeSlotFile::HoldRange>("holdRange"),
                       InstanceMethod<&NativeSlotFile::ReserveAhead>("reserveAhead"),
                       InstanceMethod<&NativeSlotFile::Seal>("seal"),
                       InstanceMethod<&NativeSlotFile::Rewrite>("rewrite"),

@@ -1,8 +1,14 @@
 #include "value/retire_queue.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace cairn {
+namespace {
+
+constexpr uint64_t kHeldBytes = uint64_t{1} << 20;
+
+}  // namespace
 
 void RetireQueue::Discard(Handle handle) {
   waiting_bytes_ += SlotBytes(handle);
@@ -34,8 +40,25 @@ void RetireQueue::FreeUnread() {
   const uint64_t oldest = reader_.oldest_ticket();
   while (!unread_.empty() && unread_.front().ticket <= oldest) {
     waiting_bytes_ -= SlotBytes(unread_.front().handle);
-    allocator_.Free(unread_.front().handle);
+    Free(unread_.front().handle);
     unread_.pop_front();
+  }
+}
+
+void RetireQueue::Free(Handle handle) {
+  const uint64_t begin = HandleOffset(handle);
+  const uint64_t end = begin + SlotBytes(handle);
+  if (end <= hold_begin_bytes_ || begin >= hold_end_bytes_) return allocator_.Free(handle);
+  held_[(end - 1) / kHeldBytes].push_back(handle);
+}
+
+void RetireQueue::HoldRange(uint64_t begin_bytes, uint64_t end_bytes) {
+  hold_begin_bytes_ = begin_bytes;
+  hold_end_bytes_ = std::max(begin_bytes, end_bytes);
+  const bool all = begin_bytes >= end_bytes;
+  while (!held_.empty() && (all || (held_.begin()->first + 1) * kHeldBytes <= begin_bytes)) {
+    for (const Handle handle : held_.begin()->second) allocator_.Free(handle);
+    held_.erase(held_.begin());
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <vector>
 
 #include "alloc/allocator.h"
@@ -30,6 +31,11 @@ class RetireQueue {
   void OnCheckpointEnd();
   /// Frees what the readers have left; called now and then.
   void FreeUnread();
+  /// The file is being copied, from its start on, and the copy has come as far as begin_bytes: slots
+  /// that reach into [begin_bytes, end_bytes) wait although nothing else wants them. An empty range
+  /// ends that. At most one entry per slot of the range is kept, and slots that the copy has passed
+  /// are free as ever.
+  void HoldRange(uint64_t begin_bytes, uint64_t end_bytes);
 
   size_t waiting() const {
     return undurable_.size() + later_.size() + current_.size() + unread_.size();
@@ -52,6 +58,7 @@ class RetireQueue {
   uint64_t SlotBytes(Handle handle) const {
     return allocator_.classes()[HandleClass(handle)].slot_bytes;
   }
+  void Free(Handle handle);
 
   Allocator& allocator_;
   const SlotReader& reader_;
@@ -60,6 +67,9 @@ class RetireQueue {
   std::vector<Handle> current_;  // wait for the one that is being written
   std::deque<Unread> unread_;
   uint64_t waiting_bytes_ = 0;
+  uint64_t hold_begin_bytes_ = 0;
+  uint64_t hold_end_bytes_ = 0;
+  std::map<uint64_t, std::vector<Handle>> held_;  // by the MiB that the slot ends in
 };
 
 }  // namespace cairn

@@ -4,7 +4,9 @@
 #include <string_view>
 #include <vector>
 
+#include "base/aligned_buffer.h"
 #include "base/crc32c.h"
+#include "cache/record_scan.h"
 #include "cache/slot_record.h"
 #include "harness.h"
 
@@ -93,6 +95,80 @@ TEST(a_record_with_a_codec_or_flag_of_a_later_version_is_unsupported) {
     std::memcpy(slot.data(), &checksum, 4);
     EXPECT(Decoded(slot).status().code() == StatusCode::kUnsupported);
   }
+}
+
+/// A file of records, and where they begin.
+struct ScannedFile {
+  std::vector<std::byte> bytes;
+  std::vector<uint64_t> offsets;
+
+  void Add(uint64_t offset, size_t value_size) {
+    const std::string value(value_size, static_cast<char>('a' + offsets.size()));
+    const size_t size = RecordBytes(3, value_size);
+    if (bytes.size() < offset + size) bytes.resize(AlignUp(offset + size, kPageBytes));
+    EncodeRecord(std::span(bytes).subspan(offset), Bytes("key"), Bytes(value), 5,
+                 RecordSeed(kStoreLow, kStoreHigh, offset, 5));
+    offsets.push_back(offset);
+  }
+  /// Window by window; the offsets that do not check.
+  std::vector<uint64_t> Scan(size_t window_bytes, uint64_t* checked) const {
+    RecordScan scan{.store_id_low = kStoreLow, .store_id_high = kStoreHigh};
+    std::vector<uint64_t> found;
+    for (uint64_t begin = 0; begin < bytes.size(); begin += window_bytes) {
+      const auto window =
+          std::span(bytes).subspan(begin, std::min<size_t>(window_bytes, bytes.size() - begin));
+      std::vector<uint32_t> marks(window_bytes / 64 / 32);
+      for (const uint64_t offset : offsets) {
+        if (offset < begin || offset >= begin + window.size()) continue;
+        const uint64_t unit = (offset - begin) / 64;
+        marks[unit / 32] |= uint32_t{1} << unit % 32;
+      }
+      double damaged[64];
+      const size_t count = ScanRecords(window, begin, marks, &scan, damaged);
+      for (size_t i = 0; i < count; ++i) found.push_back(static_cast<uint64_t>(damaged[i]));
+    }
+    if (scan.remaining_bytes > 0) found.push_back(scan.open_offset_bytes);
+    *checked = scan.checked;
+    return found;
+  }
+};
+
+TEST(records_are_checked_whatever_windows_they_are_read_in) {
+  ScannedFile file;
+  file.Add(64, 10);
+  file.Add(4096 - 64, 0);
+  file.Add(4096, 4000);
+  file.Add(8192, 40000);
+  file.Add(13 * 4096, 4096 - 27);
+  file.Add(14 * 4096, 4096 - 26);
+  for (const size_t window_bytes : {4096, 8192, 16384, 1 << 20}) {
+    uint64_t checked = 0;
+    EXPECT(file.Scan(window_bytes, &checked).empty());
+    EXPECT_EQ(checked, file.offsets.size());
+    for (const uint64_t offset : file.offsets) {
+      for (const uint64_t at : {offset, offset + 4, offset + 8, offset + 16, offset + 24}) {
+        file.bytes[at] ^= std::byte{1};
+        const std::vector<uint64_t> found = file.Scan(window_bytes, &checked);
+        EXPECT(found == std::vector<uint64_t>{offset});
+        file.bytes[at] ^= std::byte{1};
+      }
+    }
+    file.bytes[8192 + 39000] ^= std::byte{1};
+    EXPECT(file.Scan(window_bytes, &checked) == std::vector<uint64_t>{8192});
+    file.bytes[8192 + 39000] ^= std::byte{1};
+  }
+}
+
+TEST(a_record_that_claims_the_bytes_of_others_is_damaged_and_they_are_not) {
+  ScannedFile file;
+  file.Add(0, 10);
+  file.Add(8192, 5000);
+  file.Add(5 * 4096, 10);
+  const uint32_t claimed = 1 << 30;
+  std::memcpy(file.bytes.data() + 4, &claimed, 4);
+  uint64_t checked = 0;
+  EXPECT(file.Scan(4096, &checked) == std::vector<uint64_t>{0});
+  EXPECT_EQ(checked, 2u);
 }
 
 }  // namespace

@@ -279,6 +279,29 @@ TEST(a_retired_slot_is_free_after_durability_checkpoint_and_readers) {
   EXPECT_EQ(slots.allocator.stats().live_slots, 0u);
 }
 
+TEST(a_slot_that_a_copy_has_not_reached_waits_for_it) {
+  Slots slots(NewDisk());
+  std::vector<Handle> handles;
+  for (int i = 0; i < 6; ++i) {
+    const std::string value(600 << 10, 'x');
+    handles.push_back(slots.writer->PlaceLarge(Bytes("key"), Bytes(value), 1, kLargeToken).value());
+    slots.Settle();
+  }
+  const uint64_t live = slots.allocator.stats().live_slots;
+  slots.retired->HoldRange(0, HandleOffset(handles[5]));
+  for (const Handle handle : handles) slots.retired->Discard(handle);
+  // The last one lies behind the end of what is copied.
+  EXPECT_EQ(slots.allocator.stats().live_slots, live - 1);
+  // Those that end in the MiB that the copy is in still wait.
+  slots.retired->HoldRange(HandleOffset(handles[3]), HandleOffset(handles[5]));
+  EXPECT(slots.allocator.stats().live_slots >= 2);
+  EXPECT(slots.allocator.stats().live_slots < 5);
+  slots.retired->HoldRange(uint64_t{1} << 40, uint64_t{1} << 40);
+  EXPECT_EQ(slots.allocator.stats().live_slots, 0u);
+  slots.retired->Discard(slots.Place("more", "value"));
+  EXPECT_EQ(slots.allocator.stats().live_slots, 0u);
+}
+
 TEST(a_page_is_written_once_until_all_of_it_is_free) {
   Slots slots(NewDisk());
   const Handle one = slots.Place("one", std::string(100, '1'));

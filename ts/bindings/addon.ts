@@ -179,6 +179,22 @@ export interface NativeAddon extends LogAddon {
   readonly NativeHashTable: NativeHashTableConstructor;
   readonly NativeMemorySlots: NativeMemorySlotsConstructor;
   readonly NativeSlotFile: NativeSlotFileConstructor;
+  /**
+   * Checks the records that begin where `marks` has a bit set, one for each 64 bytes of the window,
+   * and goes on with one that began in an earlier window.
+   *
+   * @param state six numbers, 0 at first: offset of the record that goes on, its bytes still to come,
+   *   its crc so far and as it should be, records that checked, records that did not.
+   * @returns offsets written to `damaged`.
+   */
+  scanRecords(
+    storeId: Uint8Array,
+    window: Uint8Array,
+    offset: number,
+    marks: Uint32Array,
+    state: Float64Array,
+    damaged: Float64Array,
+  ): number;
   /** Writes the first page of a values file. */
   encodeValuesHeader(storeId: Uint8Array, page: Uint8Array, classTable: number): void;
   /** @returns the number of its class table; -1 blank, -2 damaged, -3 of another version. */

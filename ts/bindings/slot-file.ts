@@ -53,6 +53,8 @@ export interface NativeSlotFile {
   onCheckpointEnd(): void;
   pin(): number;
   unpin(ticket: number): void;
+  /** Slots that reach into the range are not used again; `begin === end` ends that. */
+  holdRange(begin: number, end: number): void;
   /** Reserves the first space; a post follows. */
   reserveAhead(): void;
   /** @returns the newest run; everything placed is in runs up to it. */

@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { addBackup, addRestore } from './backup.js';
 import { addCount } from './count.js';
 import { addBench, shieldBenchArguments } from './bench.js';
 import { createContext, type Context, type Host } from './context.js';
@@ -111,6 +112,8 @@ function addCommands(program: Command, run: Runner): void {
     addExport,
     addStat,
     addVerify,
+    addBackup,
+    addRestore,
     addDoctor,
     addBench,
   ];

@@ -20,7 +20,7 @@ export type ErrorCode =
   | 'CAIRN_READ_ONLY'
   /** There is no store at the path. */
   | 'CAIRN_NOT_FOUND'
-  /** There is a store at the path, and `error_if_exists` is set. */
+  /** There is a store at the path, and `error_if_exists` is set; or the target of a backup is in use. */
   | 'CAIRN_EXISTS'
   | 'CAIRN_ABORTED'
   /** The configuration or the format does not match what is on disk. */

@@ -150,10 +150,46 @@ export interface Store {
   flush(options?: CallOptions): Promise<void>;
   /** Writes the index out and lets go of the log before it. */
   checkpoint(options?: CallOptions): Promise<void>;
+  /**
+   * Copies the store, as it is at one sequence number, to another directory, while it is read and
+   * written. The copy is a store of its own; it is durable when the promise resolves, and no store
+   * before that. Every record is checked on its way.
+   *
+   * @param path a new or an empty directory.
+   * @throws CairnError CAIRN_EXISTS, CAIRN_CORRUPTION, CAIRN_NO_SPACE, CAIRN_IO, CAIRN_UNSUPPORTED.
+   * @see docs/DURABILITY.md "Backups"
+   */
+  backup(path: string, options?: BackupOptions): Promise<BackupReport>;
   /** Reads and checks every record. */
   verify(options?: VerifyOptions): Promise<VerifyReport>;
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface BackupProgress {
+  readonly bytes: number;
+  /** An estimate until the last call. */
+  readonly totalBytes: number;
+}
+export interface BackupOptions extends CallOptions {
+  /** Called now and then, at most a few times a second and once at the end. */
+  readonly progress?: (progress: BackupProgress) => void;
+  /**
+   * Copies records that do not check as they are and lists them, instead of failing: to save what is
+   * left of a damaged store.
+   *
+   * @default false
+   */
+  readonly keepDamaged?: boolean;
+}
+export interface BackupReport {
+  /** The copy has every write up to this sequence number, and none after. */
+  readonly sequence: number;
+  /** Written to it. */
+  readonly bytes: number;
+  /** With `keepDamaged`. At most 1000 are listed; `damagedCount` counts all. */
+  readonly damaged: VerifyReport['damaged'];
+  readonly damagedCount: number;
 }
 
 export interface VerifyOptions extends CallOptions {

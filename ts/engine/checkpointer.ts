@@ -2,6 +2,7 @@ import { CairnError, isCairnError } from '../common/errors.js';
 import { INDEX_CURSOR_END } from '../index/index.js';
 import {
   CheckpointWriter,
+  checkpointFileName,
   CHUNK_PAYLOAD_MAX,
   type CheckpointSummary,
 } from '../log/checkpoint.js';
@@ -39,7 +40,7 @@ export interface WriterView {
 export class Checkpointer {
   readonly #parts: StoreParts;
   readonly #writers: WriterView;
-  #running: Promise<void> | undefined;
+  #running: Promise<unknown> | undefined;
   #lastId: number;
   #sequence: number;
   #count = 0;
@@ -47,6 +48,8 @@ export class Checkpointer {
   /** `log.liveBytes` when one failed; until the log has grown another would fail as well. */
   #failedAt: number | undefined;
   #heldSegmentId = -1;
+  /** Files of checkpoints that somebody reads, with how many do. */
+  readonly #held = new Map<number, number>();
 
   constructor(parts: StoreParts, writers: WriterView) {
     this.#parts = parts;
@@ -85,18 +88,56 @@ export class Checkpointer {
   }
 
   /** One that begins after the call; joins none that runs already. */
-  async run(): Promise<void> {
+  run(): Promise<void> {
+    return this.#alone(() => this.#tryWrite());
+  }
+
+  /**
+   * Runs one, then `take` before the next can begin: until that resolves no segment of the log since
+   * the checkpoint is recycled, and no slot that the checkpoint names.
+   */
+  snapshot<T>(take: () => Promise<T>): Promise<T> {
+    return this.#alone(async () => {
+      await this.#tryWrite();
+      return take();
+    });
+  }
+
+  /** Keeps the file of the checkpoint in force until the returned function is called. */
+  hold(): () => void {
+    const { checkpointId: id } = this.#parts.manifest.current;
+    this.#held.set(id, (this.#held.get(id) ?? 0) + 1);
+    return () => {
+      const left = (this.#held.get(id) ?? 0) - 1;
+      if (left > 0) return void this.#held.set(id, left);
+      this.#held.delete(id);
+      if (id !== 0 && id !== this.#parts.manifest.current.checkpointId) void this.#remove(id);
+    };
+  }
+
+  /** One that stays is taken over by the next open. */
+  async #remove(id: number): Promise<void> {
+    await this.#parts.fileSet.remove(checkpointFileName(id)).catch(() => undefined);
+  }
+
+  async #alone<T>(task: () => Promise<T>): Promise<T> {
     while (this.#running !== undefined) await this.#running.catch(() => undefined);
-    const running = this.#write();
+    const running = task();
     this.#running = running;
     try {
-      await running;
+      return await running;
+    } finally {
+      this.#running = undefined;
+    }
+  }
+
+  async #tryWrite(): Promise<void> {
+    try {
+      await this.#write();
       this.#failedAt = undefined;
     } catch (error) {
       this.#failedAt = this.#parts.log.liveBytes;
       throw error;
-    } finally {
-      this.#running = undefined;
     }
   }
 
@@ -203,7 +244,8 @@ export class Checkpointer {
     this.#count++;
     log.release(firstSegmentId);
     values.onCheckpointEnd();
-    await reserve?.put(previous);
+    // A file that is read goes when it has been; until then its space is taken twice.
+    await reserve?.put(this.#held.has(previous) ? 0 : previous);
     await this.holdSpace();
   }
 

@@ -1,6 +1,8 @@
 import { CairnError } from '../common/errors.js';
 import { copyBytes } from '../common/units.js';
 import type {
+  BackupOptions,
+  BackupReport,
   BatchOperation,
   CallOptions,
   DurabilityLevel,
@@ -18,6 +20,7 @@ import type {
   VerifyReport,
   WriteOptions,
 } from './api.js';
+import { Backups } from './backup.js';
 import type { WriteOperation } from './batch-write.js';
 import { bulkLoad } from './bulk-load.js';
 import { Checkpointer } from './checkpointer.js';
@@ -43,6 +46,7 @@ export class Engine implements Store {
   readonly #checkpointer: Checkpointer;
   readonly #compactor: Compactor;
   readonly #mark: DurableMark;
+  readonly #backups: Backups;
   #closing: Promise<void> | undefined;
 
   constructor(parts: StoreParts, recovery: RecoveryReport) {
@@ -71,6 +75,7 @@ export class Engine implements Store {
     this.#checkpointer = new Checkpointer(parts, this.#writes);
     this.#compactor = new Compactor(parts, this.#writes, this.#checkpointer);
     if (!parts.config.readOnly) this.#checkpointer.onProgress();
+    this.#backups = new Backups(parts, this.#checkpointer);
   }
 
   get size(): number {
@@ -310,6 +315,11 @@ export class Engine implements Store {
     return this.#mark.write();
   }
 
+  backup(path: string, options: BackupOptions = {}): Promise<BackupReport> {
+    // It watches the signal itself, and ends with nothing left behind.
+    return this.#call('backup', undefined, () => this.#backups.run(path, options));
+  }
+
   verify(options: VerifyOptions = {}): Promise<VerifyReport> {
     return this.#call('verify', undefined, () => {
       throwIfAborted(options.signal);
@@ -330,6 +340,7 @@ export class Engine implements Store {
     const { fileSet, values, index, log, manifest, reserve, config } = this.#parts;
     let failure: unknown;
     try {
+      await this.#backups.stop();
       await this.#writes.drain();
       await this.#compactor.stop();
       await this.#checkpointer.settle();

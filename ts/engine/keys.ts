@@ -143,7 +143,9 @@ class U64KeyCodec implements KeyCodec {
 /** Half of a surrogate pair has no UTF-8: all of them would become the same U+FFFD. */
 function checkWellFormed(key: string): void {
   if (!hasLoneSurrogate(key)) return;
-  throw invalidKey('a key is well-formed Unicode, this one has half of a surrogate pair: use bytes');
+  throw invalidKey(
+    'a key is well-formed Unicode, this one has half of a surrogate pair: use bytes',
+  );
 }
 
 function invalidKey(message: string): CairnError {

@@ -4,6 +4,7 @@ import { CairnError } from '../common/errors.js';
 import { resolveConfig } from '../config/resolve.js';
 import { compareWithStored, toStoredJson } from '../config/stored.js';
 import type { ResolvedConfig, StoreConfig } from '../config/types.js';
+import type { Index } from '../index/index.js';
 import { checkpointFileId } from '../log/checkpoint.js';
 import { CheckpointReserve } from '../log/checkpoint-reserve.js';
 import { Log } from '../log/log.js';
@@ -88,7 +89,9 @@ async function openParts(
   const config = compareWithStored(asked, manifest.current.config, { names });
   checkTypes(config, registry);
   const { storeId, hashKey } = manifest.current;
-  const index = registry.get('index', config.index.type)({ config, fileSet, hashKey });
+  const newIndex = (): Index =>
+    registry.get('index', config.index.type)({ config, fileSet, hashKey });
+  const index = newIndex();
   opened.push(index);
   const slots = allocatorPlan(config, registry);
   // A log comes after the values; the second manifest after both.
@@ -99,8 +102,13 @@ async function openParts(
   const keys = createKeyCodec(config.key.type, hashKey);
   const meters = new Meters();
   const compaction = tuning.compaction ?? COMPACTION;
-  const path = config.path;
-  const parts = { path, config, fileSet, keys, index, values, manifest, meters, compaction };
+  const openIo = registry.get('io', config.io.type);
+  const openFiles = (path: string): Promise<FileSet> =>
+    openIo({ ...config, path, readOnly: false, createIfMissing: true });
+  const parts = {
+    ...{ path: config.path, config, fileSet, keys, index, values, manifest, meters, compaction },
+    ...{ newIndex, openFiles },
+  };
 
   const current = manifest.current;
   let log: Log | undefined;
@@ -195,7 +203,7 @@ function refuseFilesWithoutManifest(fileSet: FileSet): void {
   throw new CairnError(
     'CAIRN_CORRUPTION',
     `there is no MANIFEST, but ${left} is there: restore the manifest from a copy, or remove ` +
-      'the other files to begin with an empty store',
+      'the other files (of a backup that was cut off, for example) to begin with an empty store',
     { operation: 'open', file: 'MANIFEST' },
   );
 }

@@ -23,6 +23,10 @@ export interface StoreParts {
   readonly reserve: CheckpointReserve | undefined;
   readonly meters: Meters;
   readonly compaction: CompactionTuning;
+  /** An empty index of the store's type, for a look into a checkpoint. */
+  newIndex(): Index;
+  /** The files at another path, made if need be, by the store's own backend. */
+  openFiles(path: string): Promise<FileSet>;
 }
 
 /** Counts since open; see StoreStats. */

@@ -10,6 +10,7 @@ import { SlotFileMover, type RecordMover } from './record-mover.js';
 import { SlotRecords } from './slot-records.js';
 import { openValuesFile, VALUES_FILE, type ValuesFile } from './values-file.js';
 import type {
+  CopyHold,
   Handle,
   Pending,
   StoredRecord,
@@ -330,6 +331,23 @@ export class SsdValueStore implements ValueStore {
   pin(): () => void {
     const ticket = this.#native.pin();
     return () => this.#native.unpin(ticket);
+  }
+
+  holdForCopy(): CopyHold {
+    const bytes = this.#fileSet.sizeOf(this.#file);
+    this.#native.holdRange(0, bytes);
+    let held = true;
+    return {
+      name: VALUES_FILE,
+      bytes,
+      passed: (offset) => {
+        if (held) this.#native.holdRange(Math.min(offset, bytes), bytes);
+      },
+      release: () => {
+        if (held) this.#native.holdRange(bytes, bytes);
+        held = false;
+      },
+    };
   }
 
   rewrite(

@@ -91,6 +91,20 @@ export interface ValuePool {
   readonly lost: number;
 }
 
+/**
+ * Keeps the records that are live at the time of the call as they are in their file, while a copy of
+ * the file is made from its start on.
+ */
+export interface CopyHold {
+  /** The file of the records (docs/FORMAT.md "Slot record"), each at the offset that its handle names. */
+  readonly name: string;
+  readonly bytes: number;
+  /** The copy has everything before `offset`: it may be written again. */
+  passed(offset: number): void;
+  /** May be called again. */
+  release(): void;
+}
+
 export interface ValueStore {
   readonly capabilities: ValueStoreCapabilities;
   /** Retired slots are held back only by the checkpoint in force: another one frees them. */
@@ -196,6 +210,11 @@ export interface ValueStore {
   onCheckpointEnd(): void;
   /** Keeps what is live now readable at its handle until the returned function is called. */
   pin(): () => void;
+  /**
+   * Persistent stores; one hold at a time. A store without it has no backups. Called when a
+   * checkpoint has just come into force.
+   */
+  holdForCopy?(): CopyHold;
 
   /**
    * At open, in the order of the log: it carries this record, whose cell may not be on disk.

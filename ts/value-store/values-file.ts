@@ -30,7 +30,8 @@ export async function openValuesFile(
   how: { readonly readOnly: boolean; readonly used: boolean },
 ): Promise<ValuesFile> {
   const { readOnly, used } = how;
-  if (used && !fileSet.list().includes(VALUES_FILE)) throw refused('CAIRN_CORRUPTION', 'it is gone');
+  if (used && !fileSet.list().includes(VALUES_FILE))
+    throw refused('CAIRN_CORRUPTION', 'it is gone');
   const newest = addon().NativeSlotFile.newestClassTable;
   const file = await fileSet.open(VALUES_FILE, readOnly ? OPEN_EXISTING : OPEN_OR_CREATE);
   try {

@@ -82,6 +82,40 @@ describe('command line: processes', function () {
     assert.match(absent.stderr, /^cairn: CLI_KEY_NOT_FOUND/);
   });
 
+  it('makes a backup and restores it', async () => {
+    const [backup, restored] = [join(folder, 'backup'), join(folder, 'restored')];
+    await ok('import', store, await writeLines(500, 100));
+    assert.match(await ok('backup', store, backup), /^[\d.]+ \wi?B in .*, up to sequence \d+\n$/);
+    const report = JSON.parse(await ok('restore', backup, restored, '--json')) as {
+      readonly ok: boolean;
+      readonly bytes: number;
+    };
+    assert.ok(report.ok && report.bytes > 50_000);
+    assert.equal(await ok('count', restored), '500\n');
+    const again = await cairn('backup', store, backup, '--json');
+    assert.equal(again.code, 1);
+    assert.match(again.stderr, /"code":"CAIRN_EXISTS"/);
+    const none = await cairn('restore', join(folder, 'none'), join(folder, 'other'));
+    assert.deepEqual([none.code, existsSync(join(folder, 'other'))], [1, false]);
+    assert.match(none.stderr, /^cairn: CAIRN_NOT_FOUND/);
+    assert.equal((await cairn('backup', store)).code, 2);
+  });
+
+  it('says what is damaged, and copies it only when told to', async () => {
+    await ok('put', store, 'k', 'a-value-to-be-damaged');
+    const values = join(store, 'values');
+    const bytes = await readFile(values);
+    bytes[bytes.indexOf('to-be')]! ^= 1;
+    await writeFile(values, bytes);
+    const failed = await cairn('backup', store, join(folder, 'b1'));
+    assert.equal(failed.code, 1);
+    assert.match(failed.stderr, /^cairn: CAIRN_CORRUPTION: backup: values: the record at \d+/);
+    const kept = await cairn('backup', store, join(folder, 'b1'), '--keep-damaged');
+    assert.equal(kept.code, 1);
+    assert.match(kept.stdout.toString(), /^damaged values at \d+/);
+    assert.match(kept.stderr, /^cairn: CLI_DAMAGED: 1 record did not check/);
+  });
+
   it('takes a binary value from stdin and gives it back', async () => {
     const value = Buffer.from(Array.from({ length: 100_000 }, (_, i) => (i * 7) & 0xff));
     const child = start('put', store, 'k', '-');

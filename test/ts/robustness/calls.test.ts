@@ -19,7 +19,10 @@ async function drain(iterator: AsyncIterable<unknown>): Promise<void> {
 }
 
 /** Every asynchronous call of the interface by its name. */
-function asynchronous(store: Store, { key, signal }: Calls): Record<string, () => Promise<unknown>> {
+function asynchronous(
+  store: Store,
+  { key, signal }: Calls,
+): Record<string, () => Promise<unknown>> {
   const options = signal === undefined ? {} : { signal };
   return {
     put: () => store.put(key, 'v', options),
@@ -207,7 +210,10 @@ describe('keys and values at their limits', function () {
           const transferred = new Uint8Array(value);
           const puts = [store.put('transferred', transferred)];
           structuredClone(transferred.buffer, { transfer: [transferred.buffer] });
-          const resizable = Reflect.construct(ArrayBuffer, [bytes, { maxByteLength: bytes * 2 }]) as ArrayBuffer;
+          const resizable = Reflect.construct(ArrayBuffer, [
+            bytes,
+            { maxByteLength: bytes * 2 },
+          ]) as ArrayBuffer;
           const view = new Uint8Array(resizable);
           view.set(value);
           puts.push(store.batchPut(['resized'], [view]));

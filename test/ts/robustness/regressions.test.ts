@@ -136,9 +136,17 @@ describe('what was wrong once', () => {
       for (const length of [undefined, 0, 512, 4095, 4096]) {
         const disk = small.copy();
         if (length === undefined) disk.removeFile('values');
-        else disk.writeFile('values', length === 4096 ? new Uint8Array(length) : bytes.slice(0, length));
+        else
+          disk.writeFile(
+            'values',
+            length === 4096 ? new Uint8Array(length) : bytes.slice(0, length),
+          );
         for (const pass of [1, 2]) {
-          await assert.rejects(openSmall(disk, small.config), { code: 'CAIRN_CORRUPTION' }, `${pass}`);
+          await assert.rejects(
+            openSmall(disk, small.config),
+            { code: 'CAIRN_CORRUPTION' },
+            `${pass}`,
+          );
         }
       }
     }
