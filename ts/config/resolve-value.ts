@@ -124,8 +124,12 @@ export function resolveValue(sections: Sections, context: ResolveContext): Resol
     context.fixed?.valueType ?? 'SSD_VALUE_STORE',
     ALIASES.value,
   );
+  const { fixed } = context;
   const used = allocatorsOf(type);
-  const dram = uses(value, 'dram_allocator', used?.dram, type)
+  // A type that decides by itself has what it was made with.
+  const usesDram = used?.dram ?? (fixed?.dramAllocatorType !== undefined || undefined);
+  const usesSsd = used?.ssd ?? (fixed?.ssdAllocatorType !== undefined || undefined);
+  const dram = uses(value, 'dram_allocator', usesDram, type)
     ? resolveDram(dramAllocator, context)
     : undefined;
   return {
@@ -137,7 +141,7 @@ export function resolveValue(sections: Sections, context: ResolveContext): Resol
       0,
     ),
     dramAllocator: dram,
-    ssdAllocator: uses(value, 'ssd_allocator', used?.ssd, type)
+    ssdAllocator: uses(value, 'ssd_allocator', usesSsd, type)
       ? resolveSsd(ssdAllocator, context)
       : undefined,
     tiering: { highWatermarkRatio: tiering.ratio('high_watermark_ratio', 0.85) },

@@ -65,12 +65,20 @@ export function createRegistry(): Registry<Factories> {
     capacityBytes: value.ssdAllocator?.capacityBytes ?? 0,
   }));
   // Hosts and containers that forbid io_uring get threads instead, with one warning.
-  registry.register('io', 'IOURING', (config) => openDirectory(config, 'IOURING'));
-  registry.register('io', 'POSIX', (config) => openDirectory(config, 'POSIX'));
+  registry.register('io', 'IOURING', (config) => openDirectoryFiles(config, 'IOURING'));
+  registry.register('io', 'POSIX', (config) => openDirectoryFiles(config, 'POSIX'));
   return registry;
 }
 
-function openDirectory(config: ResolvedConfig, backend: 'IOURING' | 'POSIX'): Promise<FileSet> {
+/**
+ * The files in a directory, with its lock held: what the factories of `IOURING` and `POSIX` do.
+ *
+ * @param config `path`, `io`, `readOnly`, `createIfMissing` and `lockTimeoutMs` are looked at.
+ */
+export function openDirectoryFiles(
+  config: ResolvedConfig,
+  backend: 'IOURING' | 'POSIX',
+): Promise<FileSet> {
   return FileSet.openDirectory(config.path, {
     backend,
     queueDepth: config.io.queueDepth,
@@ -80,4 +88,9 @@ function openDirectory(config: ResolvedConfig, backend: 'IOURING' | 'POSIX'): Pr
     create: config.createIfMissing,
     lockTimeoutMs: config.lockTimeoutMs,
   });
+}
+
+/** Files in memory, which go with the last store that has them open: for tests and caches. */
+export function openMemoryFiles(): FileSet {
+  return FileSet.memory();
 }

@@ -30,7 +30,7 @@ import type { StoreParts } from './parts.js';
 import { checkRows, ReadPath } from './read-path.js';
 import type { RecoveryReport } from './recovery.js';
 import { toBytes } from './value-bytes.js';
-import { abortError, throwIfAborted, verifyRecords, walkRecords } from './walk.js';
+import { abortable, throwIfAborted, verifyRecords, walkRecords } from './walk.js';
 import type { SpaceMaker } from './placer.js';
 import { WritePath } from './write-path.js';
 
@@ -422,15 +422,6 @@ export class Engine implements Store {
       throw named(operation, error);
     }
   }
-}
-
-/** Rejects early when the signal fires; the work itself goes on and ends by itself. */
-function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(abortError(signal));
-    signal.addEventListener('abort', onAbort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
 }
 
 function noBytes(): undefined {

@@ -6,6 +6,8 @@ import type { Store } from './api.js';
 import type { StoreParts } from './parts.js';
 import type { RecoveryReport } from './recovery.js';
 
+export type { FileSet, RecoveryReport, StoreParts };
+
 export interface IndexContext {
   readonly config: ResolvedConfig;
   readonly fileSet: FileSet;

@@ -14,6 +14,7 @@ import type { Registry } from '../registry/registry.js';
 import { VALUES_FILE } from '../value-store/values-file.js';
 import type { Store } from './api.js';
 import { createRegistry } from './builtins.js';
+import { checkStoredTypes, made, madeAsync } from './checked-factories.js';
 import type { CompactionTuning, Factories, SlotPlan, Tuning } from './factories.js';
 import { createKeyCodec } from './keys.js';
 import { Meters, type StoreParts } from './parts.js';
@@ -87,17 +88,21 @@ async function openParts(
   // What the document leaves out is as the store was made.
   const names = registry.allNames();
   const config = compareWithStored(asked, manifest.current.config, { names });
+  checkStoredTypes(config, registry);
   checkTypes(config, registry);
   const { storeId, hashKey } = manifest.current;
   const newIndex = (): Index =>
-    registry.get('index', config.index.type)({ config, fileSet, hashKey });
+    made('index', config.index.type, () =>
+      registry.get('index', config.index.type)({ config, fileSet, hashKey }),
+    );
   const index = newIndex();
   opened.push(index);
   const slots = allocatorPlan(config, registry);
   // A log comes after the values; the second manifest after both.
   const used = manifest.current.generation > 1 || fileSet.list().some(isSegmentFileName);
   const context = { config, fileSet, storeId, used, tuning, slots };
-  const values = await registry.get('value', config.value.type)(context);
+  const makeValues = registry.get('value', config.value.type);
+  const values = await madeAsync('value', config.value.type, async () => makeValues(context));
   opened.push(values);
   const keys = createKeyCodec(config.key.type, hashKey);
   const meters = new Meters();

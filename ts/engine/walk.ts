@@ -110,3 +110,12 @@ export function abortError(signal: AbortSignal): CairnError {
     cause: signal.reason,
   });
 }
+
+/** Rejects early when the signal fires; the work itself goes on and ends by itself. */
+export function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(abortError(signal));
+    signal.addEventListener('abort', onAbort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
+}

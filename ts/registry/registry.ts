@@ -21,7 +21,8 @@ export class Registry<Factories extends Readonly<Record<Slot, unknown>>> {
 
   /**
    * @param name 1 to 64 letters, digits and `_`, beginning with a capital letter.
-   * @throws CairnError CAIRN_INVALID_ARGUMENT: an unknown slot, a bad name, a name that is taken.
+   * @throws CairnError CAIRN_INVALID_ARGUMENT: an unknown slot, a bad name, a name that is taken, no
+   *   factory.
    */
   register<S extends Slot>(slot: S, name: string, factory: Factories[S]): void {
     const factories = this.#factories(slot);
@@ -38,6 +39,13 @@ export class Registry<Factories extends Readonly<Record<Slot, unknown>>> {
       throw new CairnError('CAIRN_INVALID_ARGUMENT', `register ${slot}: ${name} ${taken}`, {
         operation: 'register',
       });
+    }
+    if (typeof factory !== 'function') {
+      throw new CairnError(
+        'CAIRN_INVALID_ARGUMENT',
+        `register ${slot}: the factory of ${name} is no function`,
+        { operation: 'register' },
+      );
     }
     factories.set(name, factory);
   }

@@ -4,6 +4,7 @@ import type { NativeSlotFile } from '../bindings/slot-file.js';
 import { errnoError } from '../bindings/status.js';
 import { asError, type CairnError } from '../common/errors.js';
 import { GroupedSync } from './grouped-sync.js';
+import { holdSlots } from './copy-hold.js';
 import { gatherFromDevice } from './device-gather.js';
 import { closedError, EBADMSG, ENOSPC, misplacedError, placeError } from './slot-errors.js';
 import { SlotFileMover, type RecordMover } from './record-mover.js';
@@ -334,20 +335,7 @@ export class SsdValueStore implements ValueStore {
   }
 
   holdForCopy(): CopyHold {
-    const bytes = this.#fileSet.sizeOf(this.#file);
-    this.#native.holdRange(0, bytes);
-    let held = true;
-    return {
-      name: VALUES_FILE,
-      bytes,
-      passed: (offset) => {
-        if (held) this.#native.holdRange(Math.min(offset, bytes), bytes);
-      },
-      release: () => {
-        if (held) this.#native.holdRange(bytes, bytes);
-        held = false;
-      },
-    };
+    return holdSlots(this.#native, VALUES_FILE, this.#fileSet.sizeOf(this.#file));
   }
 
   rewrite(
