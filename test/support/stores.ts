@@ -61,14 +61,17 @@ export async function withDirectory<T>(use: (path: string) => Promise<T>): Promi
   }
 }
 
+export type OpenStore = (path: string, config?: StoreConfig) => Promise<Store>;
+
 /** A store in a directory of its own, closed and removed after the test. */
 export function withStore<T>(
   config: StoreConfig,
   use: (store: Store, path: string) => Promise<T>,
+  openStore: OpenStore = open,
 ): Promise<T> {
   return withDirectory(async (directory) => {
     const path = join(directory, 'store');
-    const store = await open(path, config);
+    const store = await openStore(path, config);
     try {
       return await use(store, path);
     } finally {

@@ -114,6 +114,15 @@ describe('layout', () => {
     assertNone(findings, 'imports that the rooms do not allow:');
   });
 
+  it('assumes a directory nowhere above I/O: the rooms there know a FileSet', () => {
+    const rooms = ['registry', 'index', 'value-store', 'log', 'engine'];
+    const findings = typescript
+      // A pool file is memory that outlives the process: on tmpfs, and no part of the store's files.
+      .filter(({ path }) => rooms.includes(roomOf(path)) && !path.endsWith('memory-pool.ts'))
+      .flatMap((source) => linesMatching(source, source.text, /'node:fs|process\.cwd/));
+    assertNone(findings, 'a directory is assumed:');
+  });
+
   it('lets a room of native/ include only what stands below it', () => {
     const findings: string[] = [];
     for (const { path, text } of native) {

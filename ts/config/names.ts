@@ -37,7 +37,9 @@ export const LATER_NAMES: Readonly<Record<Slot, ReadonlyMap<string, string>>> = 
   value: new Map([['TIERED_VALUE_STORE', 'SSD_VALUE_STORE with a larger cache.capacity_bytes']]),
   dramAllocator: new Map(),
   ssdAllocator: new Map([['SSD_BUDDY', 'SSD_SLAB']]),
-  io: new Map([['SPDK', 'IOURING']]),
+  io: new Map([
+    ['SPDK', 'IOURING: SPDK drives a device that has no file system, and stores are files so far'],
+  ]),
 };
 
 /** Other spellings of the seed system; the resolved configuration holds the name they stand for. */

@@ -1,10 +1,7 @@
 import assert from 'node:assert/strict';
 import type { CrashChoice, SimDisk, SimFault } from '../../../ts/bindings/addon.js';
-import { FileSet } from '../../../ts/bindings/file-set.js';
 import { isCairnError } from '../../../ts/common/errors.js';
 import { resolveConfig } from '../../../ts/config/resolve.js';
-import type { ResolvedConfig } from '../../../ts/config/types.js';
-import { createRegistry } from '../../../ts/engine/builtins.js';
 import { openWithFileSet } from '../../../ts/engine/open.js';
 import type { Store } from '../../../ts/index.js';
 import { settled } from '../../support/robustness/faults.js';
@@ -14,54 +11,29 @@ import {
   smallConfig,
   type ValueType,
 } from '../../support/robustness/small-stores.js';
-import { newSimDisk } from '../../support/sim-disk.js';
+import { MemoryDisks } from '../../support/memory-disks.js';
 import { bytesOf } from '../../support/stores.js';
 
 const TUNING = { runBytes: 16 * 1024, dirtyBytesMax: 128 * 1024, reserveBytesMax: 64 * 1024 };
 
-/** Disks by path, as a file system has directories. */
-class Disks {
-  readonly registry = createRegistry();
-  readonly byPath = new Map<string, SimDisk>();
+const recorded = (): MemoryDisks => new MemoryDisks({ record: true });
 
-  constructor() {
-    this.registry.register('io', 'DISKS', async (config) => this.files(config.path));
-  }
-
-  files(path: string): FileSet {
-    return FileSet.simulate(this.disk(path));
-  }
-
-  disk(path: string): SimDisk {
-    let disk = this.byPath.get(path);
-    if (disk === undefined) this.byPath.set(path, (disk = newSimDisk({ record: true })));
-    return disk;
-  }
-
-  async open(path: string, valueType: ValueType): Promise<Store> {
-    const segmentBytes = valueType === 'SSD_VALUE_STORE' ? 32 * 1024 : 160 * 1024;
-    return openWithFileSet(this.files(path), this.#config(path, valueType), this.registry, {
-      ...TUNING,
-      logSegmentBytes: segmentBytes,
-      logCapacityBytes: 8 * segmentBytes,
-      logGroupBytes: 16 * 1024,
-      cacheBytes: 32 * 1024,
-    });
-  }
-
-  #config(path: string, valueType: ValueType): ResolvedConfig {
-    const config = {
-      path,
-      value: { type: valueType },
-      log: { inline_value_bytes: INLINE_BYTES },
-      io: { type: 'DISKS' },
-    };
-    return resolveConfig(config, undefined, { names: this.registry.allNames() });
-  }
-
-  release(): void {
-    for (const disk of this.byPath.values()) disk.release();
-  }
+async function openOn(disks: MemoryDisks, path: string, valueType: ValueType): Promise<Store> {
+  const segmentBytes = valueType === 'SSD_VALUE_STORE' ? 32 * 1024 : 160 * 1024;
+  const document = {
+    path,
+    value: { type: valueType },
+    log: { inline_value_bytes: INLINE_BYTES },
+    io: { type: 'MEMORY' },
+  };
+  const config = resolveConfig(document, undefined, { names: disks.registry.allNames() });
+  return openWithFileSet(disks.files(path), config, disks.registry, {
+    ...TUNING,
+    logSegmentBytes: segmentBytes,
+    logCapacityBytes: 8 * segmentBytes,
+    logGroupBytes: 16 * 1024,
+    cacheBytes: 32 * 1024,
+  });
 }
 
 /** Values in the log, in slots, overwritten and deleted ones. */
@@ -112,8 +84,8 @@ for (const valueType of ['SSD_VALUE_STORE', 'DRAM_VALUE_STORE'] as const) {
     this.timeout(120_000);
 
     it('is whole or no store at any moment of a power cut or a kill', async () => {
-      const disks = new Disks();
-      const store = await disks.open('/store', valueType);
+      const disks = recorded();
+      const store = await openOn(disks, '/store', valueType);
       await fill(store);
       const wanted = await contentsOf(store);
       await store.backup('/backup');
@@ -159,8 +131,8 @@ for (const valueType of ['SSD_VALUE_STORE', 'DRAM_VALUE_STORE'] as const) {
         let failed = 0;
         for (const sticky of [false, true]) {
           for (let nth = 1; nth < 100; nth++) {
-            const disks = new Disks();
-            const store = await disks.open('/store', valueType);
+            const disks = recorded();
+            const store = await openOn(disks, '/store', valueType);
             await fill(store);
             const wanted = await contentsOf(store);
             const target = disks.disk('/backup');
@@ -196,8 +168,8 @@ for (const valueType of ['SSD_VALUE_STORE', 'DRAM_VALUE_STORE'] as const) {
       let failed = 0;
       for (const effect of ['error', 'misplaced'] as const) {
         for (let nth = 1; nth < 40; nth++) {
-          const disks = new Disks();
-          const store = await disks.open('/store', valueType);
+          const disks = recorded();
+          const store = await openOn(disks, '/store', valueType);
           await fill(store);
           const wanted = await contentsOf(store);
           disks.disk('/store').inject({ operation: 'read', effect, nth });

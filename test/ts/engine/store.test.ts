@@ -1,16 +1,46 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { open, type Key, type Store } from '../../../ts/index.js';
-import { bytesOf, COMBINATIONS, withDirectory, withStore } from '../../support/stores.js';
+import { open, type Key, type Store, type StoreConfig } from '../../../ts/index.js';
+import { MemoryDisks } from '../../support/memory-disks.js';
+import {
+  bytesOf,
+  COMBINATIONS,
+  withDirectory,
+  withStore,
+  type OpenStore,
+} from '../../support/stores.js';
 
 const ABSENT = { code: 'CAIRN_CLOSED' };
 
-for (const { name, config } of COMBINATIONS) {
+/** The same on files in memory: nothing above the I/O room may ask for a directory. */
+const disks = new MemoryDisks();
+const SUITES: readonly {
+  readonly name: string;
+  readonly config: StoreConfig;
+  readonly open: OpenStore;
+}[] = [
+  ...COMBINATIONS.map((combination) => ({ ...combination, open })),
+  ...COMBINATIONS.filter(({ config }) => config.io?.type === 'POSIX').map(({ name, config }) => ({
+    name: name.replace('POSIX', 'files in memory'),
+    config,
+    open: disks.open,
+  })),
+];
+
+function withStoreOf<T>(
+  openStore: OpenStore,
+  config: StoreConfig,
+  use: (store: Store, path: string) => Promise<T>,
+): Promise<T> {
+  return withStore(config, use, openStore);
+}
+
+for (const { name, config, open } of SUITES) {
   const keyOf = (n: number): Key => (config.key?.type === 'u64' ? n : `key-${n}`);
 
   describe(`a store: ${name}`, () => {
     it('gives back what was put, and undefined for what was not', () =>
-      withStore(config, async (store) => {
+      withStoreOf(open, config, async (store) => {
         await store.put(keyOf(1), 'one');
         await store.put(keyOf(2), Buffer.from([0, 1, 2]));
         store.putSync(keyOf(5), bytesOf(5, 1 << 20));
@@ -28,7 +58,7 @@ for (const { name, config } of COMBINATIONS) {
       }));
 
     it('replaces and deletes', () =>
-      withStore(config, async (store) => {
+      withStoreOf(open, config, async (store) => {
         await store.put(keyOf(1), 'one');
         await store.put(keyOf(1), 'uno, longer than before');
         assert.equal(String(await store.get(keyOf(1))), 'uno, longer than before');
@@ -42,7 +72,7 @@ for (const { name, config } of COMBINATIONS) {
       }));
 
     it('tells an empty value from none', () =>
-      withStore(config, async (store) => {
+      withStoreOf(open, config, async (store) => {
         await store.put(keyOf(1), '');
         assert.deepEqual(await store.get(keyOf(1)), Buffer.alloc(0));
         assert.equal(await store.has(keyOf(1)), true);
@@ -83,7 +113,7 @@ for (const { name, config } of COMBINATIONS) {
       }));
 
     it('applies a batch whole, the last of repeated keys wins', () =>
-      withStore(config, async (store) => {
+      withStoreOf(open, config, async (store) => {
         await store.put(keyOf(9), 'nine');
         await store.batch([
           { type: 'put', key: keyOf(1), value: 'a' },
@@ -104,7 +134,7 @@ for (const { name, config } of COMBINATIONS) {
       }));
 
     it('takes batches of large and many values', () =>
-      withStore(config, async (store) => {
+      withStoreOf(open, config, async (store) => {
         const keys = Array.from({ length: 3000 }, (_, n) => keyOf(n));
         const values = keys.map((_, n) => bytesOf(n, n % 500 === 0 ? 40000 : 300));
         await store.batchPut(keys, values);
@@ -112,7 +142,7 @@ for (const { name, config } of COMBINATIONS) {
       }));
 
     it('copies what it is given before the call returns', () =>
-      withStore(config, async (store) => {
+      withStoreOf(open, config, async (store) => {
         for (const size of [10, 40000]) {
           const value = Buffer.alloc(size, 1);
           const key = config.key?.type === 'u64' ? 7 : Buffer.from('mutable');
@@ -126,7 +156,7 @@ for (const { name, config } of COMBINATIONS) {
       }));
 
     it('hands out values that nothing else shares', () =>
-      withStore(config, async (store) => {
+      withStoreOf(open, config, async (store) => {
         await store.put(keyOf(1), bytesOf(1, 100));
         (await store.get(keyOf(1)))?.fill(0);
         store.getSync(keyOf(1))?.fill(0);
@@ -134,7 +164,7 @@ for (const { name, config } of COMBINATIONS) {
       }));
 
     it('yields every entry once', () =>
-      withStore(config, async (store) => {
+      withStoreOf(open, config, async (store) => {
         const expected = new Map<string, string>();
         for (let n = 0; n < 1000; n++) {
           expected.set(String(keyOf(n)), `value ${n}`);
@@ -158,7 +188,8 @@ for (const { name, config } of COMBINATIONS) {
           withDirectory(async (path) => {
             const model = new Map<string, Buffer>();
             let store = await open(path, config);
-            for (const step of operations) store = await apply(store, model, step, path, keyOf);
+            for (const step of operations)
+              store = await apply(store, model, step, () => open(path), keyOf);
             await compare(store, model, keyOf);
             await store.close();
           }),
@@ -190,7 +221,7 @@ for (const { name, config } of COMBINATIONS) {
       }));
 
     it('verifies what it holds', () =>
-      withStore(config, async (store) => {
+      withStoreOf(open, config, async (store) => {
         for (let n = 0; n < 500; n++)
           await store.put(keyOf(n), bytesOf(n, 300), { durability: 'none' });
         const report = await store.verify();
@@ -199,7 +230,7 @@ for (const { name, config } of COMBINATIONS) {
       }));
 
     it('answers CAIRN_CLOSED after close, which may be called again', () =>
-      withStore(config, async (store) => {
+      withStoreOf(open, config, async (store) => {
         await store.put(keyOf(1), 'x');
         await store.close();
         await store.close();
@@ -210,7 +241,7 @@ for (const { name, config } of COMBINATIONS) {
       }));
 
     it('refuses bad keys, values and options by rejecting, and changes nothing', () =>
-      withStore(config, async (store) => {
+      withStoreOf(open, config, async (store) => {
         const other = config.key?.type === 'u64' ? 'text' : 5;
         for (const key of [other, null, undefined, {}, '', 1.5, -1, 2 ** 53, 2n ** 64n]) {
           await assert.rejects(store.put(key as Key, 'v'), { code: 'CAIRN_INVALID_KEY' });
@@ -281,7 +312,7 @@ async function apply(
   store: Store,
   model: Map<string, Buffer>,
   step: Step,
-  path: string,
+  reopen: () => Promise<Store>,
   keyOf: (n: number) => Key,
 ): Promise<Store> {
   switch (step.type) {
@@ -309,7 +340,7 @@ async function apply(
     case 'reopen':
       await compare(store, model, keyOf);
       await store.close();
-      return open(path);
+      return reopen();
   }
 }
 
