@@ -58,7 +58,7 @@ export class Appender {
     const old = new Float64Array(done);
     const end = from + done;
     index.bulkPut(keys.subarray(from, end), handles.subarray(from, end), old);
-    for (const handle of old) if (handle !== 0) values.retire(handle, this.#sequence);
+    for (const handle of old) if (handle !== 0) this.#replace(handle);
     meters.puts += done;
     return done;
   }
@@ -88,6 +88,21 @@ export class Appender {
     index.compareAndSwap(keys.hash, from, to);
     values.retire(from, sequence);
     return true;
+  }
+
+  /** The index names a record that was placed by a load, which has a log record if it is persistent. */
+  indexLoaded(handle: number): void {
+    const { keys, index, meters } = this.#parts;
+    const old = index.put(keys.hash, handle);
+    if (old !== 0) this.#replace(old);
+    meters.puts++;
+  }
+
+  /** No log record follows a load into memory that the old slot could wait for. */
+  #replace(old: number): void {
+    const { values } = this.#parts;
+    if (values.capabilities.persistent) values.retire(old, this.#sequence);
+    else values.discard(old);
   }
 
   /** After the append: the key is gone, its record retires. False when it was not there. */

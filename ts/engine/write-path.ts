@@ -383,7 +383,7 @@ export class WritePath {
         await this.#logRoom();
         keys.encodeStored(key, key.length);
       }
-      this.#appender.indexPut(handle);
+      this.#appender.indexLoaded(handle);
       if (at % 256 === 255) await slicer.pause();
     }
   }
