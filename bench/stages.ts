@@ -8,6 +8,7 @@ import type {
   OpenEngine,
   OpenOptions,
 } from './adapters/adapter.js';
+import { delaySample } from './delay.js';
 import { LatencyHistogram, type Sample } from './measure.js';
 import { identities, Random, ValueBlock, Zipfian } from './random.js';
 
@@ -435,20 +436,4 @@ export class StageRunner {
     await Promise.all(pending);
     return { value: count };
   }
-}
-
-function delaySample(
-  monitor: ReturnType<typeof monitorEventLoopDelay>,
-  extra: Readonly<Record<string, number>>,
-): Sample {
-  return {
-    value: monitor.percentile(99) / 1e6,
-    extra: {
-      ...extra,
-      p50: monitor.percentile(50) / 1e6,
-      p999: monitor.percentile(99.9) / 1e6,
-      max: monitor.max / 1e6,
-      samples: Number(monitor.count),
-    },
-  };
 }

@@ -1,4 +1,4 @@
-import type { CairnError } from '../common/errors.js';
+import { CairnError } from '../common/errors.js';
 import { RECORD_PUT_REF } from '../log/log.js';
 import type { StoreParts } from './parts.js';
 
@@ -113,6 +113,17 @@ export class Appender {
     values.retire(old, this.#sequence);
     meters.deletes++;
     return true;
+  }
+
+  /** @throws CairnError what ended writing, or CAIRN_TOO_LARGE. */
+  checkValue(value: Uint8Array): void {
+    this.checkWritable();
+    const { valueBytesMax } = this.#parts.values.capabilities;
+    if (value.length <= valueBytesMax) return;
+    throw new CairnError(
+      'CAIRN_TOO_LARGE',
+      `a value has at most ${valueBytesMax} bytes, this one ${value.length}`,
+    );
   }
 
   checkWritable(): void {

@@ -1,4 +1,5 @@
 import { CairnError } from '../common/errors.js';
+import { copyBytes } from '../common/units.js';
 import {
   FLAG_MORE,
   RECORD_DELETE,
@@ -20,6 +21,11 @@ export interface WriteOperation {
   /** Private copies: they may wait here while the caller goes on. */
   readonly key: Uint8Array;
   readonly value: Uint8Array | undefined;
+}
+
+/** The codec's key and the value, in memory of their own. */
+export function copyOperation({ keys }: StoreParts, value: Uint8Array): WriteOperation {
+  return { key: copyBytes(keys.bytes, keys.length), value: copyBytes(value) };
 }
 
 /** How a batch goes into the log. */

@@ -4,7 +4,14 @@ import { RECORD_DELETE, RECORD_PUT, RECORD_PUT_REF } from '../log/log.js';
 import { Acknowledger } from './acknowledger.js';
 import type { DurabilityLevel } from './api.js';
 import { Appender } from './appender.js';
-import { OpenBatch, PART_BYTES, planBatch, type WriteOperation } from './batch-write.js';
+import {
+  copyOperation,
+  OpenBatch,
+  PART_BYTES,
+  planBatch,
+  type WriteOperation,
+} from './batch-write.js';
+import { LogRoom } from './log-room.js';
 import type { StoreParts } from './parts.js';
 import { Placer, type SpaceMaker } from './placer.js';
 import { Slicer } from './recovery.js';
@@ -25,6 +32,7 @@ export class WritePath {
   readonly #space: SpaceMaker;
   readonly #appender: Appender;
   readonly #acks: Acknowledger;
+  readonly #room: LogRoom;
   readonly placer: Placer;
   #queue: Promise<unknown> = Promise.resolve();
   #queued = 0;
@@ -37,6 +45,7 @@ export class WritePath {
     this.#space = space;
     this.#appender = new Appender(parts);
     this.#acks = new Acknowledger(parts);
+    this.#room = new LogRoom(parts, space, this.#appender);
     this.placer = new Placer(parts, space, () => this.sequence + 1);
     parts.log.onProgress((durable, written) => this.#onProgress(durable, written));
     parts.values.onFailure((cause) => this.fail(cause));
@@ -59,9 +68,10 @@ export class WritePath {
   /** The codec holds the key. */
   put(value: Uint8Array, level: DurabilityLevel): Promise<void> {
     const { keys, values } = this.#parts;
-    this.#check(value);
+    this.#appender.checkValue(value);
     const large = value.length > values.capabilities.inlineBytesMax;
-    if (!large && value.length > PART_BYTES) return this.batch([this.#copy(value)], level);
+    if (!large && value.length > PART_BYTES)
+      return this.batch([copyOperation(this.#parts, value)], level);
     const free = this.#queued === 0 && !this.#space.crowded();
     if (free && !large && this.#putNow(value, level)) return this.#acknowledge(level);
     const key = copyBytes(keys.bytes, keys.length);
@@ -79,9 +89,10 @@ export class WritePath {
   /** Blocks the thread until the level asked for is reached. */
   putSync(value: Uint8Array, level: DurabilityLevel): void {
     const { keys, values } = this.#parts;
-    this.#check(value);
+    this.#appender.checkValue(value);
     const inline = value.length <= values.capabilities.inlineBytesMax;
-    if (inline && value.length > PART_BYTES) return this.#putPartsSync(this.#copy(value), level);
+    if (inline && value.length > PART_BYTES)
+      return this.#putPartsSync(copyOperation(this.#parts, value), level);
     // Completions run while we wait, so the key is kept from the codec's other users.
     const key = copyBytes(keys.bytes, keys.length);
     const handle = inline
@@ -131,7 +142,7 @@ export class WritePath {
         if (found === true) return { acknowledged: this.#acknowledge(level).then(() => true) };
         if (found === false)
           return { acknowledged: this.#acks.waitForAll(level).then(() => false) };
-        await this.#logRoom(true);
+        await this.#room.wait(true);
       }
     });
     return acknowledged;
@@ -153,7 +164,7 @@ export class WritePath {
   /** All or none, in order; the last of repeated keys wins. */
   batch(operations: readonly WriteOperation[], level: DurabilityLevel): Promise<void> {
     this.#appender.checkWritable();
-    for (const { value } of operations) if (value !== undefined) this.#check(value);
+    for (const { value } of operations) if (value !== undefined) this.#appender.checkValue(value);
     if (operations.length === 0) return Promise.resolve();
     return this.#enqueue(() => this.#batchWaiting(operations, level), level);
   }
@@ -180,7 +191,7 @@ export class WritePath {
         const count = Math.min(ROWS_PER_STEP, keys.length - from);
         const done = this.#appender.putRows(keys, handles, from, count);
         from += done;
-        if (done < count) await this.#logRoom();
+        if (done < count) await this.#room.wait();
         await slicer.pause();
       }
     });
@@ -192,7 +203,7 @@ export class WritePath {
    */
   tryPlaceThrough(value: Uint8Array): number {
     const { keys, values } = this.#parts;
-    this.#check(value);
+    this.#appender.checkValue(value);
     if (value.length > values.capabilities.inlineBytesMax) return 0;
     try {
       return values.place(keys.bytes, keys.length, value, this.sequence + 1, true);
@@ -207,7 +218,7 @@ export class WritePath {
     this.#appender.checkWritable();
     if (this.#openBatch !== undefined) return this.batchEnd();
     this.#parts.keys.encodeStored(key, key.length);
-    return this.#appender.move(from, to) ?? this.#logRoom();
+    return this.#appender.move(from, to) ?? this.#room.wait();
   }
 
   /** Resolves when a batch ends; the next may have begun. */
@@ -217,7 +228,7 @@ export class WritePath {
 
   /** Places a value that the log will carry by its handle only. */
   async placeThrough(key: Uint8Array, value: Uint8Array): Promise<number> {
-    this.#check(value);
+    this.#appender.checkValue(value);
     return this.placer.place(key, value, true);
   }
 
@@ -294,7 +305,7 @@ export class WritePath {
         return this.#tryPut(key, value, level);
       });
       if (tried === 'done') return;
-      if (tried === 'log') await this.#logRoom();
+      if (tried === 'log') await this.#room.wait();
       else await values.whenRoom();
       this.#appender.checkWritable();
     }
@@ -306,7 +317,7 @@ export class WritePath {
   ): Promise<void> {
     const { log } = this.#parts;
     const plan = planBatch(this.#parts, operations);
-    if (operations.some(({ value }) => value !== undefined)) await this.#checkShort();
+    if (operations.some(({ value }) => value !== undefined)) await this.#room.checkShort();
     // No checkpoint can begin once the batch has, so what only one could give is seen to before.
     if (log.liveBytes > 0 && log.liveBytes + plan.logBytes > log.capacityBytes / 2) {
       await this.#space.checkpoint();
@@ -380,7 +391,7 @@ export class WritePath {
       const handle = handles[at] as number;
       keys.encodeStored(key, key.length);
       while (persistent && !this.#appender.append(RECORD_PUT_REF, 0, handle, undefined, wantSync)) {
-        await this.#logRoom();
+        await this.#room.wait();
         keys.encodeStored(key, key.length);
       }
       this.#appender.indexLoaded(handle);
@@ -388,52 +399,17 @@ export class WritePath {
     }
   }
 
-  async #logRoom(urgent = false): Promise<void> {
-    const { log } = this.#parts;
-    this.#appender.checkWritable();
-    if (!urgent) await this.#checkShort();
-    this.#space.maybeCheckpoint(true);
-    try {
-      await log.whenRoom(urgent);
-    } catch (error) {
-      // On a full device a checkpoint gives back the segments before it.
-      if (!isCairnError(error, 'CAIRN_NO_SPACE') || !log.canRelease) throw error;
-      await this.#space.checkpoint();
-    }
-    this.#appender.checkWritable();
-  }
-
-  /** @throws CairnError CAIRN_NO_SPACE as long as the log takes only what makes room. */
-  async #checkShort(): Promise<void> {
-    const { log } = this.#parts;
-    if (log.short !== undefined) await this.#space.holdSpace();
-    if (log.short !== undefined) throw log.short;
-  }
-
   /** Blocks until `attempt` succeeds. A batch that is half in the log goes first. */
   #waitSync(attempt: () => boolean, urgent = false): void {
     const batch = this.#openBatch;
     try {
-      while (batch !== undefined && !batch.advance()) this.#blockForRoom(batch.urgent);
+      while (batch !== undefined && !batch.advance()) this.#room.block(batch.urgent);
     } catch (error) {
       // Whoever it belongs to hears of it; this call may do with less.
       if (batch !== undefined) this.#endBatch(batch, error);
     }
     this.#openBatch = undefined;
-    while (!attempt()) this.#blockForRoom(urgent);
-  }
-
-  #blockForRoom(urgent: boolean): void {
-    const { log, fileSet } = this.#parts;
-    this.#appender.checkWritable();
-    if (log.short !== undefined && !urgent) {
-      this.#space.holdSpaceSync();
-      if (log.short !== undefined) throw log.short;
-      return;
-    }
-    // A checkpoint would need the event loop, so the log grows beyond its capacity instead.
-    if ((urgent ? log.freeSegments : log.spareSegments) <= 0) log.addSegmentSync();
-    else fileSet.channel.wait();
+    while (!attempt()) this.#room.block(urgent);
   }
 
   #acknowledge(level: DurabilityLevel): Promise<void> {
@@ -465,22 +441,5 @@ export class WritePath {
     );
     this.#acks.fail(cause);
     this.#parts.log.wake();
-  }
-
-  /** The codec's key and the value, in memory of their own. */
-  #copy(value: Uint8Array): WriteOperation {
-    const { keys } = this.#parts;
-    return { key: copyBytes(keys.bytes, keys.length), value: copyBytes(value) };
-  }
-
-  #check(value: Uint8Array): void {
-    this.#appender.checkWritable();
-    const { valueBytesMax } = this.#parts.values.capabilities;
-    if (value.length > valueBytesMax) {
-      throw new CairnError(
-        'CAIRN_TOO_LARGE',
-        `a value has at most ${valueBytesMax} bytes, this one ${value.length}`,
-      );
-    }
   }
 }

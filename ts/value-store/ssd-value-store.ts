@@ -9,6 +9,7 @@ import { gatherFromDevice } from './device-gather.js';
 import { closedError, EBADMSG, ENOSPC, misplacedError, placeError } from './slot-errors.js';
 import { SlotFileMover, type RecordMover } from './record-mover.js';
 import { SlotRecords } from './slot-records.js';
+import { WriterPosts } from './writer-posts.js';
 import { openValuesFile, VALUES_FILE, type ValuesFile } from './values-file.js';
 import type {
   CopyHold,
@@ -55,11 +56,7 @@ export class SsdValueStore implements ValueStore {
   /** Replaced slots the addon has not heard of: a call for each would cost a tenth of a put. */
   readonly #retired = new Float64Array(2 * RETIRED_MAX);
   #retiredCount = 0;
-  /** Called at each post of the writer; true when done. */
-  #waiters: (() => boolean)[] = [];
-  #posts = 0;
-  /** `#posts` when a record found no room last; undefined when that was waited for. */
-  #refusedAt: number | undefined;
+  readonly #posts = new WriterPosts();
   /** What ended writing for good. */
   #failure: CairnError | undefined;
   #onFailure: ((cause: CairnError) => void) | undefined;
@@ -130,7 +127,7 @@ export class SsdValueStore implements ValueStore {
     const handle = this.#native.place(through ? 1 : 0, key, keyLength, value, sequence);
     this.#started();
     if (handle < 0) throw placeError(handle, value.length);
-    if (handle === 0) this.#refusedAt = this.#posts;
+    if (handle === 0) this.#posts.refused();
     return handle;
   }
 
@@ -147,16 +144,12 @@ export class SsdValueStore implements ValueStore {
     const placed = this.#native.placeRows(keys, rows, rowBytes, from, count, sequence, handles);
     this.#started();
     if (placed < 0) throw placeError(placed, rowBytes);
-    if (placed < count) this.#refusedAt = this.#posts;
+    if (placed < count) this.#posts.refused();
     return placed;
   }
 
   whenRoom(): Promise<void> {
-    // One post is enough: place() says again whether there is room. It may have come already,
-    // between the refusal and this call.
-    const missed = this.#refusedAt !== undefined && this.#refusedAt !== this.#posts;
-    this.#refusedAt = undefined;
-    return missed ? Promise.resolve() : this.#afterPosts(() => true);
+    return this.#posts.afterRefusal();
   }
 
   placeLarge(
@@ -414,28 +407,12 @@ export class SsdValueStore implements ValueStore {
       if (this.#stateOf('outOfSpace') === 1) throw placeError(-ENOSPC, 0);
       return written();
     };
-    if (!done()) await this.#afterPosts(done);
+    if (!done()) await this.#posts.until(done);
     await this.syncData();
   }
 
   #stateOf(name: string): number {
     return this.#state[this.#slots[name] as number] as number;
-  }
-
-  /** Resolves when `done` says so, which is asked after each post of the writer. */
-  #afterPosts(done: () => boolean): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#waiters.push(() => {
-        try {
-          const finished = done();
-          if (finished) resolve();
-          return finished;
-        } catch (error) {
-          reject(asError(error));
-          return true;
-        }
-      });
-    });
   }
 
   /** The kernel may forget what a failed sync should have written: a second one says nothing. */
@@ -456,16 +433,12 @@ export class SsdValueStore implements ValueStore {
   }
 
   #onPost(result: number): void {
-    this.#posts++;
     if (result < 0) {
       this.#native.updateState();
       const errno = this.#stateOf('failedErrno');
       if (errno !== 0) this.#fail(placeError(-errno, 0));
     }
-    if (this.#waiters.length === 0) return;
-    const waiters = this.#waiters;
-    this.#waiters = [];
-    for (const waiter of waiters) if (!waiter()) this.#waiters.push(waiter);
+    this.#posts.posted();
   }
 }
 
