@@ -13,7 +13,7 @@ const ENTRY_BYTES = 16;
  * with half of that there is always room to clear them.
  */
 const MAP_ENTRIES_MAX = 2 ** 23;
-/** Measured at 1 M keys (process memory): the entry of the Map, its string, its place in a block. */
+/** An estimate: the entry of the Map, its string, its place in a block. Nobody counts them one by one. */
 const BYTES_PER_KEY = 150;
 
 interface Block {
