@@ -18,26 +18,29 @@ function fail(message) {
   process.exit(1);
 }
 
-/** Runs apt-get, as root or through sudo that asks nothing; false when that is not possible. */
-function aptGet(...args) {
+/**
+ * Runs apt-get, as root or through sudo that asks nothing; false when that is not possible. What it
+ * complains about is in our own message, but for what it says last.
+ */
+function aptGet(args, { quietly = false } = {}) {
   const asRoot = process.getuid() === 0 ? [] : ['sudo', '-n'];
   const quiet = ['env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', '-qq'];
   const [program, ...rest] = [...asRoot, ...quiet, ...args];
   if (!hasProgram('apt-get') || !hasProgram(program)) return false;
-  return run(program, rest, { stdio: ['ignore', 'ignore', 'inherit'] });
+  return run(program, rest, { stdio: ['ignore', 'ignore', quietly ? 'ignore' : 'inherit'] });
 }
 
 function installSystemPackages() {
   const required = missingBuildPackages();
   // fio is only the yardstick of the benchmarks: its absence stops nothing.
   const fio = hasProgram('fio') ? [] : [{ package: 'fio', what: 'fio' }];
-  const packages = [...required, ...fio].map((entry) => entry.package);
-  if (packages.length === 0) return;
+  const packages = [...required, ...fio].flatMap((entry) => entry.package ?? []);
+  if (packages.length === 0 && required.length === 0) return;
 
   console.log(`setup: installing ${packages.join(' ')} with apt-get`);
-  const install = () => aptGet('install', '-y', '--no-install-recommends', ...packages);
+  const install = ['install', '-y', '--no-install-recommends', ...packages];
   // The lists of a fresh container are empty, and stale ones name files that are gone.
-  if (!install() && aptGet('update')) install();
+  if (!aptGet(install, { quietly: true }) && aptGet(['update'], { quietly: true })) aptGet(install);
   const still = missingBuildPackages();
   if (still.length > 0) fail(explainMissing(still));
   if (!hasProgram('fio')) {
@@ -57,10 +60,14 @@ function installNodeModules() {
   );
   if (done > 0 && done >= modified(lock)) return;
   console.log('setup: installing the npm packages');
+  if (!hasProgram('npm')) fail('setup: npm is missing: install the one that comes with Node.js');
   // Without scripts: the addon is built below, and the other packages bring theirs prebuilt.
   const command = existsSync(lock) ? 'ci' : 'install';
   if (!run('npm', [command, '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']))
-    fail('setup: npm could not install the packages');
+    fail(
+      'setup: npm could not install the packages. It needs the registry that ' +
+        '`npm config get registry` names, or a cache that has them: see what it says above',
+    );
   stamp(installed);
 }
 

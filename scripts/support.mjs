@@ -83,23 +83,34 @@ function hasLiburing() {
   return capture(compiler(), ['-E', '-x', 'c++', '-'], '#include <liburing.h>\n') !== undefined;
 }
 
-/** Debian packages that building the addon needs and that are not there, with the reason. */
+/** What building the addon needs and is not there, and the Debian package that brings it, if one does. */
 export function missingBuildPackages() {
   const missing = [];
   if (!hasProgram(compiler())) missing.push({ package: 'g++', what: 'a C++20 compiler' });
   if (!hasProgram('make') && !hasProgram('ninja')) missing.push({ package: 'make', what: 'make' });
   if (!hasProgram('cmake')) missing.push({ package: 'cmake', what: 'CMake' });
   if (!hasLiburing()) missing.push({ package: 'liburing-dev', what: 'liburing' });
-  if (nodePrefix() === undefined)
-    missing.push({ package: 'libnode-dev', what: 'the headers of Node.js (uv.h)' });
+  if (nodePrefix() === undefined) missing.push(missingHeaders());
   return missing;
+}
+
+/** Debian's own Node.js has its headers in a package; others bring them or are without. */
+function missingHeaders() {
+  const what = 'the headers of Node.js (include/node/uv.h beside its bin folder)';
+  if (process.execPath.startsWith('/usr/bin/')) return { package: 'libnode-dev', what };
+  const hint =
+    'The official Node.js archives, the NodeSource packages and the docker images have the headers; ' +
+    'npm_config_nodedir names another folder with include/node.';
+  return { package: undefined, what, hint };
 }
 
 /** One message for the user: what is missing and the command that installs it. */
 export function explainMissing(missing) {
   const what = missing.map((entry) => entry.what).join(', ');
-  const packages = missing.map((entry) => entry.package).join(' ');
-  return `cairn-kv: its native addon is built on this machine and needs ${what}. On Debian or Ubuntu: apt-get install ${packages}`;
+  const packages = missing.flatMap((entry) => entry.package ?? []).join(' ');
+  const hints = missing.flatMap((entry) => entry.hint ?? []);
+  if (packages !== '') hints.unshift(`On Debian or Ubuntu, as root: apt-get install ${packages}`);
+  return `cairn-kv: its native addon is built on this machine and needs ${what}. ${hints.join('. ')}`;
 }
 
 const addonFile = inRoot('build', 'Release', 'cairn.node');

@@ -172,6 +172,8 @@ export interface SimDisk {
 
 /** Everything that cairn.node exports; nothing else sees the file. */
 export interface NativeAddon extends LogAddon {
+  /** JavaScript may see memory of the addon. */
+  externalBuffers(): boolean;
   /** StatusCode of native/base/status.h, by name. */
   readonly statusCodes: Readonly<Record<string, number>>;
   readonly NativeIo: NativeIoConstructor;
@@ -201,6 +203,21 @@ export interface NativeAddon extends LogAddon {
   decodeValuesHeader(storeId: Uint8Array, page: Uint8Array): number;
 }
 
+/**
+ * The index and the buffers of the device are memory that the addon and JavaScript share.
+ *
+ * @throws CairnError CAIRN_UNSUPPORTED.
+ */
+export function refuseWithoutExternalBuffers(native: Pick<NativeAddon, 'externalBuffers'>): void {
+  if (native.externalBuffers()) return;
+  throw new CairnError(
+    'CAIRN_UNSUPPORTED',
+    'this runtime refuses external ArrayBuffers, which cairn shares with its addon (Electron does ' +
+      'since version 21): open the store in a process of plain Node.js',
+    { operation: 'load' },
+  );
+}
+
 let loaded: NativeAddon | undefined;
 
 /**
@@ -214,7 +231,9 @@ export function addon(): NativeAddon {
     if (problem !== undefined) {
       throw new CairnError('CAIRN_ADDON_MISSING', problem, { operation: 'load', cause });
     }
-    loaded = exports as NativeAddon;
+    const native = exports as NativeAddon;
+    refuseWithoutExternalBuffers(native);
+    loaded = native;
   }
   return loaded;
 }

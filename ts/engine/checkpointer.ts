@@ -11,7 +11,10 @@ import type { StoreParts } from './parts.js';
 /** Bytes of index or values handed to the device at a time. */
 const CHUNK_BYTES = 128 * 1024;
 
-/** At most: 16 for the entry, the rest for groups that are half full and end inside a page. */
+/**
+ * Of an entry of DRAM_PET_HASH at most: 16, and the rest for groups that are half full and end inside
+ * a page. Of other indexes the last checkpoint tells.
+ */
 const ENTRY_BYTES = 18.5;
 /** Header, trailer and the ends of pages. */
 const CHECKPOINT_BYTES_MIN = 64 * 1024;
@@ -48,6 +51,7 @@ export class Checkpointer {
   /** `log.liveBytes` when one failed; until the log has grown another would fail as well. */
   #failedAt: number | undefined;
   #heldSegmentId = -1;
+  #entryBytes = ENTRY_BYTES;
   /** Files of checkpoints that somebody reads, with how many do. */
   readonly #held = new Map<number, number>();
 
@@ -194,7 +198,7 @@ export class Checkpointer {
     const { index, values, log } = this.#parts;
     // A put takes 40 bytes of the log at least, and at most ENTRY_BYTES of a checkpoint.
     if (values.capabilities.persistent) {
-      return CHECKPOINT_BYTES_MIN + index.size * ENTRY_BYTES + log.segmentBytes;
+      return CHECKPOINT_BYTES_MIN + index.size * this.#entryBytes + log.segmentBytes;
     }
     // Records take less there than in their slots and in the log.
     return CHECKPOINT_BYTES_MIN + values.stats().allocatedBytes * 1.02 + 2 * log.segmentBytes;
@@ -241,6 +245,8 @@ export class Checkpointer {
     }
     this.#sequence = startSequence;
     this.#bytes = written.bytes;
+    const { size } = this.#parts.index;
+    if (size > 0) this.#entryBytes = Math.max(ENTRY_BYTES, (1.1 * written.bytes) / size);
     this.#count++;
     log.release(firstSegmentId);
     values.onCheckpointEnd();

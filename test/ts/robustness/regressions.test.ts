@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { open } from '../../../ts/index.js';
+import { addon, refuseWithoutExternalBuffers } from '../../../ts/bindings/addon.js';
+import type { NativeMemorySlotsConstructor } from '../../../ts/bindings/memory-slots.js';
 import { isCairnError } from '../../../ts/common/errors.js';
 import {
   abandon,
@@ -10,7 +12,7 @@ import {
   smallConfig,
 } from '../../support/robustness/small-stores.js';
 import { newSimDisk } from '../../support/sim-disk.js';
-import { bytesOf, withDirectory } from '../../support/stores.js';
+import { bytesOf, withDirectory, withStore } from '../../support/stores.js';
 
 describe('what was wrong once', () => {
   it('acknowledges a large value that is durable before anyone waits for it', async () => {
@@ -173,6 +175,41 @@ describe('what was wrong once', () => {
       );
       disk.writeFile('values', bytes.slice(0, 2 ** 20));
       await assert.rejects(openSmall(disk, small.config), { code: 'CAIRN_CORRUPTION' });
+    }
+  });
+
+  it('says why it cannot run where external buffers are refused', () => {
+    // Symptom: a runtime without external buffers ended in an error without a code.
+    // Cause: nobody asked before the index wrapped its memory.
+    // Fix: loading the addon asks.
+    assert.equal(addon().externalBuffers(), true);
+    assert.doesNotThrow(() => refuseWithoutExternalBuffers(addon()));
+    assert.throws(() => refuseWithoutExternalBuffers({ externalBuffers: () => false }), {
+      code: 'CAIRN_UNSUPPORTED',
+      message: /external ArrayBuffers/,
+    });
+  });
+
+  it('reads a store in memory by copies when a region is refused', async () => {
+    const exports = addon() as { NativeMemorySlots: NativeMemorySlotsConstructor };
+    const Native = exports.NativeMemorySlots;
+    exports.NativeMemorySlots = class extends Native {
+      override region(): undefined {
+        return undefined;
+      }
+    };
+    try {
+      await withStore({ value: { type: 'DRAM_VALUE_STORE' } }, async (store) => {
+        await store.put('key', 'value');
+        await store.put('other', bytesOf(1, 100_000));
+        assert.equal(store.getSync('key')?.toString(), 'value');
+        assert.deepEqual(await store.get('other'), bytesOf(1, 100_000));
+        assert.equal(store.getSync('absent'), undefined);
+        await store.delete('key');
+        assert.equal(store.getSync('key'), undefined);
+      });
+    } finally {
+      exports.NativeMemorySlots = Native;
     }
   });
 });
