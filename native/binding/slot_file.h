@@ -77,6 +77,7 @@ class NativeSlotFile final : public Napi::ObjectWrap<NativeSlotFile> {
   Napi::Value ReserveAhead(const Napi::CallbackInfo& info);
   Napi::Value Seal(const Napi::CallbackInfo& info);
   Napi::Value Rewrite(const Napi::CallbackInfo& info);
+  Napi::Value Forget(const Napi::CallbackInfo& info);
   Napi::Value Restore(const Napi::CallbackInfo& info);
   Napi::Value FinishRestore(const Napi::CallbackInfo& info);
   Napi::Value UpdateState(const Napi::CallbackInfo& info);

@@ -305,6 +305,11 @@ Napi::Value NativeSlotFile::Rewrite(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), status.ok() ? 0 : static_cast<double>(ErrnoOf(status)));
 }
 
+Napi::Value NativeSlotFile::Forget(const Napi::CallbackInfo& info) {
+  writer_->Forget(HandleArg(info[0]));
+  return info.Env().Undefined();
+}
+
 /// restore(handles: Float64Array, count): the index of the first handle that cannot be, or that lies
 /// behind the end of the file, or count.
 Napi::Value NativeSlotFile::Restore(const Napi::CallbackInfo& info) {
@@ -396,6 +401,7 @@ void NativeSlotFile::Register(Napi::Env env, Napi::Object exports) {
                       InstanceMethod<&NativeSlotFile::ReserveAhead>("reserveAhead"),
                       InstanceMethod<&NativeSlotFile::Seal>("seal"),
                       InstanceMethod<&NativeSlotFile::Rewrite>("rewrite"),
+                      InstanceMethod<&NativeSlotFile::Forget>("forget"),
                       InstanceMethod<&NativeSlotFile::Restore>("restore"),
                       InstanceMethod<&NativeSlotFile::FinishRestore>("finishRestore"),
                       InstanceMethod<&NativeSlotFile::UpdateState>("updateState"),

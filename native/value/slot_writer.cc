@@ -339,9 +339,14 @@ Status SlotWriter::Rewrite(Handle handle, std::span<const std::byte> key,
 bool SlotWriter::Keep(Handle handle) {
   if (restored_.empty()) return false;
   auto found = restored_.find(CellOffset(allocator_.classes()[HandleClass(handle)], handle));
-  if (found == restored_.end()) return false;
+  if (found == restored_.end() || found->second->size_class != HandleClass(handle)) return false;
   found->second->keep = true;
   return true;
+}
+
+void SlotWriter::Forget(Handle handle) {
+  if (restored_.empty() || HandleClass(handle) >= allocator_.classes().size()) return;
+  restored_.erase(CellOffset(allocator_.classes()[HandleClass(handle)], handle));
 }
 
 void SlotWriter::FinishRestore(bool read_only) {

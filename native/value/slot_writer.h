@@ -67,6 +67,9 @@ class SlotWriter {
   /// Replay: puts a record back where the log says it was. kCorruption when it does not fit.
   Status Rewrite(Handle handle, std::span<const std::byte> key, std::span<const std::byte> value,
                  uint64_t sequence);
+  /// Replay: the record at `handle` is in its slot, and what the log put into that cell before is of
+  /// an earlier use.
+  void Forget(Handle handle);
   /// Replay: the cell of `handle` is wanted. False when the log did not carry it.
   bool Keep(Handle handle);
   /// Writes the cells that were rewritten and are wanted, forgets the others. A read-only store

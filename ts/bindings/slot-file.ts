@@ -66,6 +66,7 @@ export interface NativeSlotFile {
     value: Uint8Array,
     sequence: number,
   ): number;
+  forget(handle: number): void;
   /** @returns `count`, or the index of the first handle that no slot can have. */
   restore(handles: Float64Array, count: number): number;
   finishRestore(readOnly: boolean): void;

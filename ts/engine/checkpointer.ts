@@ -43,6 +43,7 @@ export interface WriterView {
 export class Checkpointer {
   readonly #parts: StoreParts;
   readonly #writers: WriterView;
+  readonly #inForce: () => void;
   #running: Promise<unknown> | undefined;
   #lastId: number;
   #sequence: number;
@@ -55,7 +56,9 @@ export class Checkpointer {
   /** Files of checkpoints that somebody reads, with how many do. */
   readonly #held = new Map<number, number>();
 
-  constructor(parts: StoreParts, writers: WriterView) {
+  /** @param inForce called after each one. */
+  constructor(parts: StoreParts, writers: WriterView, inForce: () => void) {
+    this.#inForce = inForce;
     this.#parts = parts;
     this.#writers = writers;
     const { checkpointId, startSequence, checkpointBytes } = parts.manifest.current;
@@ -250,6 +253,7 @@ export class Checkpointer {
     this.#count++;
     log.release(firstSegmentId);
     values.onCheckpointEnd();
+    this.#inForce();
     // A file that is read goes when it has been; until then its space is taken twice.
     await reserve?.put(this.#held.has(previous) ? 0 : previous);
     await this.holdSpace();

@@ -72,7 +72,7 @@ export class Engine implements Store {
     };
     this.#writes = new WritePath(parts, space);
     this.#mark = new DurableMark(parts, (cause) => this.#writes.fail(cause));
-    this.#checkpointer = new Checkpointer(parts, this.#writes);
+    this.#checkpointer = new Checkpointer(parts, this.#writes, () => this.#compactor.maybe());
     this.#compactor = new Compactor(parts, this.#writes, this.#checkpointer);
     if (!parts.config.readOnly) this.#checkpointer.onProgress();
     this.#backups = new Backups(parts, this.#checkpointer);

@@ -211,6 +211,8 @@ class ReplayedLog {
         if (kind === RECORD_PUT) {
           const value = this.#value(batch.value(at));
           values.rewrite(handle, key, key.length, value, batch.sequence(at));
+        } else {
+          values.rewritten?.(handle);
         }
         keys.encodeStored(key, key.length);
         index.put(keys.hash, handle);

@@ -343,6 +343,10 @@ export class SsdValueStore implements ValueStore {
     if (result < 0) throw errnoError(result, { operation: 'replay', file: VALUES_FILE });
   }
 
+  rewritten(handle: Handle): void {
+    this.#native.forget(handle);
+  }
+
   restore(handles: Float64Array, count: number): void {
     const restored = this.#native.restore(handles, count);
     if (restored < count) throw misplacedError(handles[restored] as number);

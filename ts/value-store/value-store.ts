@@ -229,6 +229,11 @@ export interface ValueStore {
     value: Uint8Array,
     sequence: number,
   ): void;
+  /**
+   * At open, in the order of the log: a record is at `handle`, and the log does not carry it. What
+   * {@link rewrite} put into its cell before is of an earlier use. Persistent stores only.
+   */
+  rewritten?(handle: Handle): void;
   /** At open, after the log: the index names these. @throws CairnError CAIRN_CORRUPTION. */
   restore(handles: Float64Array, count: number): void;
   /** At open, after the last {@link restore}, and when the log has been replayed. */

@@ -97,6 +97,8 @@ class Driver {
         return this.#bulkLoad();
       case 'reopen':
         return this.#reopen();
+      case 'compact':
+        return this.#compact(level);
     }
   }
 
@@ -224,6 +226,26 @@ class Driver {
     }
     this.#oracle.acknowledged(write, this.#disk.eventCount);
     return true;
+  }
+
+  async #compact(level: DurabilityLevel): Promise<void> {
+    const bytes = this.#random.pick([700, 980, 1040]);
+    const keys = Array.from({ length: 32 }, () => this.#newKey());
+    for (const key of keys) this.#put(key, bytes, 'none');
+    await this.#settle();
+    const left = keys.filter((_, at) => at % 4 === 1);
+    for (const key of keys) if (!left.includes(key)) this.#delete(key, 'none');
+    await this.#settle();
+    const before = this.#store.stats().values.movedBytes;
+    await this.#store.checkpoint();
+    for (let turn = 0; turn < 30 && this.#store.stats().values.movedBytes === before; turn++) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    // The log gets the new places meanwhile: some of these are older than the move, some newer.
+    for (const key of left.slice(0, this.#random.below(4))) {
+      if (this.#random.chance(0.3)) this.#delete(key, level);
+      else this.#put(key, this.#random.pick([bytes, SMALL_BYTES]), level);
+    }
   }
 
   async #flush(): Promise<void> {

@@ -27,6 +27,7 @@ const TUNING: Tuning = {
   reserveBytesMax: 64 * 1024,
   logGroupBytes: 16 * 1024,
   cacheBytes: 32 * 1024,
+  compaction: { slackBytes: 4 * 1024, lotBytes: 16 * 1024 },
 };
 
 const registry = createRegistry();

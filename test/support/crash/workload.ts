@@ -10,6 +10,7 @@ import { SeededRandom } from './random.js';
  * - `large` writes values that do not ride in the log;
  * - `rest` is a pause, in which the manifest learns what is durable;
  * - `full` fills the log of a device without space, cuts a batch off there, deletes, and goes on.
+ * - `compact` leaves cells with one record each, and writes while these are moved together.
  */
 export const STEP_KINDS = [
   'putNew',
@@ -27,6 +28,7 @@ export const STEP_KINDS = [
   'rest',
   'bulkLoad',
   'reopen',
+  'compact',
 ] as const;
 export type StepKind = (typeof STEP_KINDS)[number];
 

@@ -37,6 +37,16 @@ const WORKLOADS: Readonly<Record<string, FaultWorkload>> = {
     await run.load(['l1', 'b'], 50);
     await run.delete('c');
   },
+  'records that move': async (run) => {
+    for (let at = 0; at < 16; at++) await run.put(`key-${at}`, 980);
+    for (let at = 0; at < 16; at++) if (at % 4 !== 1) await run.delete(`key-${at}`);
+    await run.checkpoint();
+    await run.put('key-1', 980);
+    await run.get('key-5');
+    await run.checkpoint();
+    await run.get('key-9');
+    await run.put('key-13', 50);
+  },
   'a log that turns over': async (run) => {
     for (let at = 0; at < 40; at++) await run.put(`key-${at % 5}`, 1500 + at);
     await run.get('key-3');
