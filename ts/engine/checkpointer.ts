@@ -249,7 +249,8 @@ export class Checkpointer {
     this.#sequence = startSequence;
     this.#bytes = written.bytes;
     const { size } = this.#parts.index;
-    if (size > 0) this.#entryBytes = Math.max(ENTRY_BYTES, (1.1 * written.bytes) / size);
+    const entries = written.bytes - CHECKPOINT_BYTES_MIN;
+    if (size > 0) this.#entryBytes = Math.max(ENTRY_BYTES, (1.1 * entries) / size);
     this.#count++;
     log.release(firstSegmentId);
     values.onCheckpointEnd();

@@ -88,7 +88,10 @@ describe('the set-up of a bare machine', function () {
 
   it('brings the lists of a fresh container up to date, and installs', async () => {
     const tools = Object.entries(TOOLS)
-      .map(([name, text]) => `printf '#!/bin/sh\\n${text}\\n' > "$BIN/${name}"; /bin/chmod 755 "$BIN/${name}"`)
+      .map(
+        ([name, text]) =>
+          `printf '#!/bin/sh\\n${text}\\n' > "$BIN/${name}"; /bin/chmod 755 "$BIN/${name}"`,
+      )
       .join('\n');
     const apt = `case "$*" in
       *update*) : > "$BIN/lists";;
