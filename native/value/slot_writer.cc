@@ -87,7 +87,9 @@ Result<Handle> SlotWriter::Place(Lane lane, std::span<const std::byte> key,
   RunWrite* run = open_[static_cast<int>(lane)][size_class];
   if (run == nullptr) {
     if (dirty_bytes_ >= options_.dirty_bytes_max) {
-      const bool full = out_of_space_;
+      // Space may have come back: the write is tried anew before this caller is refused.
+      const bool full = out_of_space_ && asked_again_;
+      if (out_of_space_) asked_again_ = !asked_again_;
       // Open runs of many classes may be all there is: someone has to make room.
       if (writing_ == 0 && queue_.empty())
         Seal();
@@ -218,6 +220,7 @@ void SlotWriter::WriteQueued() {
   while (failed_errno_ == 0 && writing_ < kWritesMax && !queue_.empty()) {
     RunWrite* const run = queue_.front();
     queue_.pop_front();
+    out_of_space_ = false;  // until this one says so again
     ++writing_;
     ++writes_;
     write_bytes_ += run->bytes();
@@ -239,6 +242,7 @@ void SlotWriter::OnWritten(RunWrite* run, int64_t result) {
     return;
   }
   out_of_space_ = false;
+  asked_again_ = false;
   // Cells that replay rebuilt were never open.
   if (!run->keep) CloseCells(*run);
   if (run->lane == Lane::kMove) --unwritten_moves_;

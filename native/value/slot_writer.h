@@ -126,6 +126,7 @@ class SlotWriter {
   uint64_t write_bytes_ = 0;
   int failed_errno_ = 0;
   bool out_of_space_ = false;
+  bool asked_again_ = false;  // since then a caller had the write tried again
 
   SpaceKeeper space_;
   bool announced_ = false;

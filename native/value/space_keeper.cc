@@ -22,6 +22,7 @@ struct SpaceKeeper::Step final : Completion {
   uint64_t first_unit = 0;
   uint64_t units = 0;
   bool punch = false;
+  bool needed = false;  // a caller waits for it
   void Run(int64_t result) override { keeper->OnStep(result); }
 };
 
@@ -36,14 +37,16 @@ bool SpaceKeeper::Ready(uint64_t offset_bytes, uint64_t length_bytes) {
   if (reserved_.size() <= last + 1) reserved_.resize(last + 2, false);
   for (uint64_t unit = first; unit <= last; ++unit) {
     if (!reserved_[unit]) {
-      if (!busy() && reserve_errno_ == 0) Reserve(unit);
+      if (!busy() && reserve_errno_ == 0) Reserve(unit, /*needed=*/true);
       return false;
     }
   }
   const bool at_limit = options_.capacity_bytes != 0 &&
                         reserved_units_ * kUnitBytes >= options_.capacity_bytes + kUnitBytes;
   // Where freed units lie behind, there is no need to hurry.
-  if (!busy() && !reserved_[last + 1] && !at_limit && freed_units_ == 0) Reserve(last + 1);
+  if (!busy() && !reserved_[last + 1] && !at_limit && freed_units_ == 0) {
+    Reserve(last + 1, /*needed=*/false);
+  }
   return true;
 }
 
@@ -54,18 +57,19 @@ void SpaceKeeper::NoteUsed(uint64_t offset_bytes, uint64_t length_bytes) {
 }
 
 void SpaceKeeper::ReserveAhead() {
-  if (!busy()) Reserve(1);  // unit 0 is never handed out
+  if (!busy()) Reserve(1, /*needed=*/false);  // unit 0 is never handed out
 }
 
 int SpaceKeeper::TakeError() { return std::exchange(reserve_errno_, 0); }
 
-void SpaceKeeper::Reserve(uint64_t first_unit) {
+void SpaceKeeper::Reserve(uint64_t first_unit, bool needed) {
   const uint64_t there = reserved_units_ * kUnitBytes;
   const uint64_t wanted =
       std::max(std::min(there / 4, kSmallStepBytes), there / kLargeStepPart);
   const uint64_t step =
       std::clamp(wanted, kUnitBytes, std::max(kUnitBytes, options_.reserve_bytes_max));
   Start(first_unit, step / kUnitBytes, false);
+  step_->needed = needed;
 }
 
 void SpaceKeeper::Start(uint64_t first_unit, uint64_t units, bool punch) {
@@ -95,7 +99,8 @@ void SpaceKeeper::OnStep(int64_t result) {
 
 void SpaceKeeper::OnReserved(const Step& step, int64_t result) {
   if (result < 0) {
-    reserve_errno_ = static_cast<int>(-result);
+    // Ahead of need nobody was refused: whoever needs the space later asks again, and may get it.
+    if (step.needed) reserve_errno_ = static_cast<int>(-result);
     return;
   }
   const uint64_t end = step.first_unit + step.units;

@@ -50,7 +50,7 @@ class SpaceKeeper final : public GroupListener {
  private:
   struct Step;
 
-  void Reserve(uint64_t first_unit);
+  void Reserve(uint64_t first_unit, bool needed);
   void PunchSome();
   void OnReserved(const Step& step, int64_t result);
   void OnPunched(const Step& step, int64_t result);
