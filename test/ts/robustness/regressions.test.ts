@@ -10,6 +10,7 @@ import {
   makeSmallStore,
   openSmall,
   smallConfig,
+  type Contents,
 } from '../../support/robustness/small-stores.js';
 import { newSimDisk } from '../../support/sim-disk.js';
 import { bytesOf, withDirectory, withStore } from '../../support/stores.js';
@@ -80,19 +81,22 @@ describe('what was wrong once', () => {
     // Cause: the rest of the file was taken for a torn tail.
     // Fix: a segment is as long as it will ever be before its header is written.
     const small = await makeSmallStore('SSD_VALUE_STORE', false);
+    const contents = small.states.at(-1) as Contents;
+    let refused = 0;
     for (const name of small.fileNames().filter((file) => file.startsWith('log-'))) {
       const disk = small.copy();
       disk.writeFile(name, small.bytesOf(name).slice(0, 16384));
-      const opened = openSmall(disk, small.config).then((store) => abandon(disk, store));
-      const kept = await opened
-        .then(() => true)
-        .catch((error: unknown) => {
-          assert.ok(isCairnError(error, 'CAIRN_CORRUPTION'), String(error));
-          return false;
-        });
-      // Segments before the checkpoint are not needed.
-      if (name === 'log-0003') assert.equal(kept, false);
+      try {
+        const store = await openSmall(disk, small.config);
+        // A segment before the checkpoint is not needed.
+        assert.equal(store.size, contents.size, name);
+        await abandon(disk, store);
+      } catch (error) {
+        assert.ok(isCairnError(error, 'CAIRN_CORRUPTION'), String(error));
+        refused++;
+      }
     }
+    assert.ok(refused > 0);
   });
 
   it('opens any number of stores in memory one after the other', async () => {
@@ -120,8 +124,11 @@ describe('what was wrong once', () => {
         const newer = roots[0]!.readBigUInt64LE(32) > roots[1]!.readBigUInt64LE(32) ? 0 : 1;
         return Number(roots[newer]!.readBigUInt64LE(56));
       };
-      const until = Date.now() + 1500;
-      while (Date.now() < until) await store.put('key', 'value');
+      // Never at rest for a second, and far from a checkpoint, which notes it as well.
+      for (let at = 0; at < 150; at++) {
+        await store.put('key', 'value');
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
       assert.equal(await bound(), 0);
       await new Promise((resolve) => setTimeout(resolve, 3000));
       assert.equal(await bound(), store.durableSequence);
