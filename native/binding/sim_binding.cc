@@ -87,6 +87,7 @@ class SimDiskBinding final : public Napi::ObjectWrap<SimDiskBinding> {
   Napi::Value StopAt(const Napi::CallbackInfo& info);
   Napi::Value SetCapacity(const Napi::CallbackInfo& info);
   Napi::Value ImageHash(const Napi::CallbackInfo& info);
+  Napi::Value PlacesRead(const Napi::CallbackInfo& info);
   Napi::Value FileNames(const Napi::CallbackInfo& info);
   Napi::Value ReadFile(const Napi::CallbackInfo& info);
   Napi::Value WriteFile(const Napi::CallbackInfo& info);
@@ -204,9 +205,30 @@ Napi::Value SimDiskBinding::SetCapacity(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-/// imageHash(): of all names and bytes, as text.
+/// imageHash(places?): of all names and bytes that the disk was made with, or only of the bytes in
+/// these pages, as text.
 Napi::Value SimDiskBinding::ImageHash(const Napi::CallbackInfo& info) {
-  return Napi::String::New(info.Env(), std::to_string(disk_->live().Hash()));
+  const SimState& base = disk_->trace().base;
+  if (!info[0].IsTypedArray()) {
+    return Napi::String::New(info.Env(), std::to_string(base.Hash()));
+  }
+  const auto words = info[0].As<Napi::Uint32Array>();
+  std::vector<SimPlace> places(words.ElementLength() / 2);
+  for (size_t i = 0; i < places.size(); ++i) places[i] = {words[2 * i], words[2 * i + 1]};
+  return Napi::String::New(info.Env(), std::to_string(base.Hash(places)));
+}
+
+/// placesRead(): Uint32Array of file and page, one after the other.
+Napi::Value SimDiskBinding::PlacesRead(const Napi::CallbackInfo& info) {
+  const std::set<SimPlace>& places = disk_->places_read();
+  auto words = Napi::Uint32Array::New(info.Env(), 2 * places.size());
+  if (info.Env().IsExceptionPending()) return info.Env().Undefined();
+  size_t at = 0;
+  for (const SimPlace& place : places) {
+    words[at++] = place.inode;
+    words[at++] = place.page;
+  }
+  return words;
 }
 
 Napi::Value SimDiskBinding::FileNames(const Napi::CallbackInfo& info) {
@@ -293,6 +315,7 @@ void SimDiskBinding::Register(Napi::Env env, Napi::Object exports) {
                               InstanceMethod<&SimDiskBinding::StopAt>("stopAt"),
                               InstanceMethod<&SimDiskBinding::SetCapacity>("setCapacity"),
                               InstanceMethod<&SimDiskBinding::ImageHash>("imageHash"),
+                              InstanceMethod<&SimDiskBinding::PlacesRead>("placesRead"),
                               InstanceMethod<&SimDiskBinding::FileNames>("fileNames"),
                               InstanceMethod<&SimDiskBinding::ReadFile>("readFile"),
                               InstanceMethod<&SimDiskBinding::WriteFile>("writeFile"),

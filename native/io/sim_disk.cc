@@ -175,6 +175,11 @@ int64_t SimDisk::FinishRead(SimRequest* request) {
     offset = 0;
   }
   file.Read(offset, request->target);
+  const uint64_t end = offset + request->target.size();
+  for (uint64_t page = offset / kPageBytes; page * kPageBytes < end; ++page) {
+    const SimPlace place{operation.inode, static_cast<uint32_t>(page)};
+    if (places_written_.count(place) == 0) places_read_.insert(place);
+  }
   return static_cast<int64_t>(request->target.size());
 }
 
@@ -197,6 +202,7 @@ int64_t SimDisk::FinishWrite(SimRequest* request) {
   for (size_t i = 0; i < operation.pages.size(); ++i) {
     const uint8_t mask = torn ? static_cast<uint8_t>(random_.Next()) : 0xff;
     if (mask == 0) continue;
+    if (mask == 0xff) places_written_.insert({operation.inode, static_cast<uint32_t>(first + i)});
     file.SetPage(first + i, MixSimPage(file.PageAt(first + i), operation.pages[i], mask));
   }
   if (!torn) return moved;

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -78,6 +79,10 @@ class SimDisk {
   /// A disk that recovered from the power cut with `choice` kept; records if this one does.
   std::shared_ptr<SimDisk> Crash(uint32_t point, const CrashChoice& choice);
 
+  /// The pages that were read before they were written, ascending: what is done with this disk, if
+  /// nothing else decides it, is done with every one that begins with these and the same names.
+  const std::set<SimPlace>& places_read() const { return places_read_; }
+
   void Inject(const SimFault& fault) { faults_.push_back(fault); }
   void ClearFaults() { faults_.clear(); }
   /// Power off after that many events: from then on everything fails with -EIO and nothing moves.
@@ -113,6 +118,8 @@ class SimDisk {
   SimState live_;
   SimTrace trace_;
   SimCrashStates crash_states_;
+  std::set<SimPlace> places_read_;
+  std::set<SimPlace> places_written_;
   std::vector<SimFault> faults_;
   std::vector<std::string> hazards_;
   SimInode next_inode_;

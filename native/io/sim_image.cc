@@ -9,7 +9,7 @@ namespace cairn {
 
 namespace {
 
-constexpr SimPage kZeroPage{};
+const SimPage kZeroPage{};
 
 /// Reserved and never written: distinct from a hole, so that space is counted right. It owns
 /// nothing (aliasing constructor), so that sharing it costs no reference count.
@@ -162,24 +162,49 @@ uint64_t MixHash(uint64_t hash, uint64_t word) {
   return hash ^ (hash >> 32);
 }
 
+uint64_t HashOf(std::string_view name, uint64_t hash) {
+  for (const char letter : name) hash = MixHash(hash, static_cast<unsigned char>(letter));
+  return MixHash(hash, 256);
+}
+
+/// 0 for zeros, and for nothing else.
+uint64_t HashOf(const SimPageRef& page) {
+  if (!page || page == ZeroPage()) return 0;
+  if (page->hash != 0) return page->hash;
+  uint64_t hash = 0;
+  bool zeros = true;
+  for (size_t at = 0; at < kPageBytes; at += sizeof(uint64_t)) {
+    uint64_t word = 0;
+    std::memcpy(&word, page->data() + at, sizeof(word));
+    zeros = zeros && word == 0;
+    hash = MixHash(hash, word);
+  }
+  if (zeros) return 0;
+  return page->hash = std::max<uint64_t>(hash, 1);
+}
+
 }  // namespace
 
 uint64_t SimState::Hash() const {
   uint64_t hash = 0;
   for (const auto& [name, inode] : names) {
-    for (const char letter : name) hash = MixHash(hash, static_cast<unsigned char>(letter));
     const SimFileImage& file = File(inode);
-    hash = MixHash(MixHash(hash, 256), file.size_bytes());
+    hash = MixHash(HashOf(name, hash), file.size_bytes());
     for (size_t index = 0; index < file.page_count(); ++index) {
-      const SimPageRef& page = file.PageAt(index);
-      if (!page || page == ZeroPage()) continue;
-      hash = MixHash(hash, index);
-      for (size_t at = 0; at < kPageBytes; at += sizeof(uint64_t)) {
-        uint64_t word = 0;
-        std::memcpy(&word, page->data() + at, sizeof(word));
-        hash = MixHash(hash, word);
-      }
+      const uint64_t of_page = HashOf(file.PageAt(index));
+      if (of_page != 0) hash = MixHash(MixHash(hash, index), of_page);
     }
+  }
+  return hash;
+}
+
+uint64_t SimState::Hash(std::span<const SimPlace> places) const {
+  uint64_t hash = 0;
+  for (const auto& [name, inode] : names) {
+    hash = MixHash(MixHash(HashOf(name, hash), inode), File(inode).size_bytes());
+  }
+  for (const SimPlace& place : places) {
+    hash = MixHash(hash, HashOf(File(place.inode).PageAt(place.page)));
   }
   return hash;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -18,7 +19,14 @@ inline constexpr size_t kSimSectorBytes = 512;
 inline constexpr size_t kSimSectorsPerPage = kPageBytes / kSimSectorBytes;
 
 /// A page is never changed once it is shared, so that images of many crash states share them.
-using SimPage = std::array<std::byte, kPageBytes>;
+struct SimPage : std::array<std::byte, kPageBytes> {
+  SimPage() : std::array<std::byte, kPageBytes>{} {}
+  /// A copy is about to be changed.
+  SimPage(const SimPage& other) : std::array<std::byte, kPageBytes>(other) {}
+  SimPage& operator=(const SimPage&) = delete;
+
+  mutable uint64_t hash = 0;  // 0: not computed yet
+};
 using SimPageRef = std::shared_ptr<const SimPage>;
 
 SimPageRef MakeSimPage(std::span<const std::byte> bytes);
@@ -60,6 +68,13 @@ class SimFileImage {
 using SimInode = uint32_t;
 inline constexpr SimInode kNoInode = ~SimInode{0};
 
+/// A page of a file.
+struct SimPlace {
+  SimInode inode;
+  uint32_t page;
+  auto operator<=>(const SimPlace&) const = default;
+};
+
 /// All names and files at one moment. Copies share images until one of them writes.
 struct SimState {
   std::map<std::string, SimInode, std::less<>> names;
@@ -72,6 +87,8 @@ struct SimState {
   uint64_t AllocatedBytes() const;
   /// Equal for equal names, sizes and bytes, whatever lies behind them; no check against an attack.
   uint64_t Hash() const;
+  /// Equal for equal names, inodes and sizes, and equal bytes of these pages.
+  uint64_t Hash(std::span<const SimPlace> places) const;
 };
 
 }  // namespace cairn

@@ -156,8 +156,10 @@ export interface SimDisk {
   clearFaults(): void;
   stopAt(event: number): void;
   setCapacity(bytes: number): void;
-  /** Equal for equal names and bytes. */
-  imageHash(): string;
+  /** Equal for disks made with equal names and bytes; of the bytes only those in `places`. */
+  imageHash(places?: Uint32Array): string;
+  /** File and page, one after the other, of what was read before it was written. */
+  placesRead(): Uint32Array;
   fileNames(): string[];
   readFile(name: string): Uint8Array | undefined;
   writeFile(name: string, bytes: Uint8Array): void;

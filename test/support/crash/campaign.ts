@@ -1,5 +1,6 @@
 import { choicesAt, checkState, formatState } from './enumerator.js';
-import type { CrashState, KnownImages } from './enumerator.js';
+import type { CrashState } from './enumerator.js';
+import { KnownImages } from './known-images.js';
 import { SeededRandom } from './random.js';
 import { record } from './recording.js';
 import type { Recording } from './recording.js';
@@ -33,7 +34,7 @@ export interface Violation {
 
 export interface Tally {
   states: number;
-  /** Stores opened: states of a workload whose files are the same are opened once. */
+  /** Stores opened: states of a workload that are equal in all that is read are opened once. */
   opened: number;
   workloads: number;
   readonly violations: Violation[];
@@ -88,13 +89,14 @@ async function tryWorkload(
   const recording = await recordOrReport(workload, tally);
   if (recording === undefined) return;
   const random = new SeededRandom(options.seed ^ workload.seed);
-  const known: KnownImages = new Map();
+  const known = new KnownImages();
   for (let point = 0; point <= recording.disk.eventCount; point++) {
     const all = choicesAt(recording.disk, point, random, RANDOM_STATES);
     for (const choice of sample(all, options.perPoint, random)) {
       if (isDone(options, tally)) break;
       const brief = !random.chance(EXTENDED);
-      await tryState(recording, { point, choice, brief }, random, tally, progress, known);
+      const twice = random.chance(SECOND_CRASHES);
+      await tryState(recording, { point, choice, brief, twice }, random, tally, progress, known);
     }
   }
   recording.disk.release();
@@ -129,23 +131,23 @@ async function tryState(
   if (verdict.known !== true) tally.opened++;
   if (verdict.known !== true) await letFinalizersRun(tally);
   if (violation !== undefined) report(recording.workload, formatState(state), violation, tally);
+  progress.states(tally);
   if (recovered === undefined) return;
-  if (random.chance(SECOND_CRASHES)) {
+  if (state.twice === true) {
     const point = random.below(recovered.closed + 1);
     const choices = choicesAt(recovered.disk, point, random, 4);
     for (const choice of sample(choices, 1, random)) {
-      const twice: CrashState = { ...state, second: { point, choice } };
-      progress.begin(recording.workload, twice);
-      const again = await checkState(recording, twice, recovered, known);
+      const both: CrashState = { ...state, twice: false, second: { point, choice } };
+      progress.begin(recording.workload, both);
+      const again = await checkState(recording, both, recovered, known);
       again.recovered?.disk.release();
       tally.states++;
       if (again.known !== true) tally.opened++;
       if (again.violation === undefined) continue;
-      report(recording.workload, formatState(twice), again.violation, tally);
+      report(recording.workload, formatState(both), again.violation, tally);
     }
   }
   recovered.disk.release();
-  progress.states(tally);
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { CrashChoice, SimDisk } from '../../../ts/bindings/addon.js';
 import type { Store } from '../../../ts/engine/api.js';
+import type { KnownImages } from './known-images.js';
 import { NEVER } from './oracle.js';
 import type { Contents } from './oracle.js';
 import type { SeededRandom } from './random.js';
@@ -13,6 +14,8 @@ export interface CrashState {
   readonly second?: { readonly point: number; readonly choice: CrashChoice };
   /** What was read is all there is to check: no write, close and reopen after it. */
   readonly brief?: boolean;
+  /** Unless its very bytes were met before it is opened: its recovery is to be crashed as well. */
+  readonly twice?: boolean;
 }
 
 /** Up to so many free bits every combination is tried. */
@@ -67,9 +70,6 @@ export interface Recovered {
   readonly contents: Contents;
 }
 
-/** What images of one workload held, by their hash: recovery depends on nothing else. */
-export type KnownImages = Map<string, { readonly contents: Contents; readonly extended: boolean }>;
-
 export interface Verdict {
   /** What is wrong. */
   readonly violation: string | undefined;
@@ -114,15 +114,15 @@ export async function checkState(
       if (wrong !== undefined) throw new Error(wrong);
       if (second !== undefined && first !== undefined) checkSecond(first, contents, second.point);
     };
-    const hash = known === undefined ? '' : disk.imageHash();
-    const before = known?.get(hash);
-    if (before !== undefined && (brief || before.extended)) {
+    const met = known?.meet(disk) ?? false;
+    const before = met || state.twice !== true ? known?.find(disk, !brief) : undefined;
+    if (before !== undefined) {
       check(before.contents);
       disk.release();
       return { violation: undefined, known: true, recovered: undefined };
     }
     const recovered = await recoverOnce(recording, disk, brief, check);
-    known?.set(hash, { contents: recovered.contents, extended: !brief });
+    known?.add(disk, { contents: recovered.contents, extended: !brief });
     return { violation: undefined, recovered };
   } catch (error) {
     disk?.release();

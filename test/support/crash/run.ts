@@ -92,7 +92,7 @@ async function main(): Promise<number> {
   const seconds = (performance.now() - began) / 1000;
   process.stderr.write(
     `crash: ${states} states of ${workloads} workloads in ${seconds.toFixed(1)} s ` +
-      `(${opened} opened, the others equal to one of these), ` +
+      `(${opened} opened, the others equal to one of these in all that is read), ` +
       `${Math.round(states / seconds)} per second\n`,
   );
   process.stdout.write(`${Math.max(0, states - failed)} passed, ${failed} failed\n`);

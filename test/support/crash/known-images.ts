@@ -1,0 +1,61 @@
+import type { SimDisk } from '../../../ts/bindings/addon.js';
+import type { Contents } from './oracle.js';
+
+/** What a recovery gave. */
+export interface KnownImage {
+  readonly contents: Contents;
+  /** It was written to, closed and opened again as well. */
+  readonly extended: boolean;
+}
+
+interface ReadSet {
+  readonly places: Uint32Array;
+  readonly images: Map<string, KnownImage>;
+}
+
+/** Those that were met last come first: neighbouring states read the same. */
+const READ_SETS_MAX = 64;
+
+/**
+ * The images of one workload that were opened. What a store does on a simulated disk is decided by
+ * the names and sizes of the files and by the pages it reads: an image that equals a known one in
+ * these gives the same contents, whatever lies in pages that nobody looked at.
+ */
+export class KnownImages {
+  readonly #whole = new Set<string>();
+  #sets: ReadSet[] = [];
+
+  /** Was an image with the very same bytes met before? It counts as met from now on. */
+  meet(disk: SimDisk): boolean {
+    const hash = disk.imageHash();
+    if (this.#whole.has(hash)) return true;
+    this.#whole.add(hash);
+    return false;
+  }
+
+  find(disk: SimDisk, extended: boolean): KnownImage | undefined {
+    for (const [at, set] of this.#sets.entries()) {
+      const found = set.images.get(disk.imageHash(set.places));
+      if (found === undefined || (extended && !found.extended)) continue;
+      this.#sets.splice(at, 1);
+      this.#sets.unshift(set);
+      return found;
+    }
+    return undefined;
+  }
+
+  /** @param disk which the image was opened on. */
+  add(disk: SimDisk, image: KnownImage): void {
+    const places = disk.placesRead();
+    let set = this.#sets.find((one) => equalPlaces(one.places, places));
+    if (set === undefined) {
+      set = { places, images: new Map() };
+      this.#sets = [set, ...this.#sets.slice(0, READ_SETS_MAX - 1)];
+    }
+    set.images.set(disk.imageHash(places), image);
+  }
+}
+
+function equalPlaces(left: Uint32Array, right: Uint32Array): boolean {
+  return left.length === right.length && left.every((place, at) => place === right[at]);
+}
