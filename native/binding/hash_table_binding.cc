@@ -54,6 +54,8 @@ class HashTableBinding : public Napi::ObjectWrap<HashTableBinding> {
 
  private:
   Napi::Value Control(const Napi::CallbackInfo& info);
+  Napi::Value Directory(const Napi::CallbackInfo& info);
+  Napi::Value Segments(const Napi::CallbackInfo& info);
   Napi::Value Region(const Napi::CallbackInfo& info);
   Napi::Value MakeRoom(const Napi::CallbackInfo& info);
   Napi::Value BatchGet(const Napi::CallbackInfo& info);
@@ -120,6 +122,16 @@ HashTableBinding::HashTableBinding(const Napi::CallbackInfo& info)
 Napi::Value HashTableBinding::Control(const Napi::CallbackInfo& info) {
   if (table_ == nullptr) return BadArgument(info.Env());
   return WrapMemory(info.Env(), table_->control_memory());
+}
+
+Napi::Value HashTableBinding::Directory(const Napi::CallbackInfo& info) {
+  if (table_ == nullptr) return BadArgument(info.Env());
+  return WrapMemory(info.Env(), table_->directory_memory());
+}
+
+Napi::Value HashTableBinding::Segments(const Napi::CallbackInfo& info) {
+  if (table_ == nullptr || table_->segments_memory() == nullptr) return BadArgument(info.Env());
+  return WrapMemory(info.Env(), table_->segments_memory());
 }
 
 Napi::Value HashTableBinding::Region(const Napi::CallbackInfo& info) {
@@ -210,6 +222,8 @@ void HashTableBinding::Register(Napi::Env env, Napi::Object exports) {
       env, "NativeHashTable",
       {
           InstanceMethod<&HashTableBinding::Control>("control"),
+          InstanceMethod<&HashTableBinding::Directory>("directory"),
+          InstanceMethod<&HashTableBinding::Segments>("segments"),
           InstanceMethod<&HashTableBinding::Region>("region"),
           InstanceMethod<&HashTableBinding::MakeRoom>("makeRoom"),
           InstanceMethod<&HashTableBinding::BatchGet>("batchGet"),
@@ -222,9 +236,7 @@ void HashTableBinding::Register(Napi::Env env, Napi::Object exports) {
           StaticValue(
               "layout",
               [env] {
-                const uint32_t sizes[] = {kHashDirectoryOffset,
-                                          kHashSegmentsOffset,
-                                          kHashSegmentEntriesMax,
+                const uint32_t sizes[] = {kHashSegmentEntriesMax,
                                           kBucketEntries,
                                           kBucketsPerRegion,
                                           kBucketDepthMax,

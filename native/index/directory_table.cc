@@ -7,18 +7,20 @@
 namespace cairn {
 
 DirectoryTable::DirectoryTable(const HashTableOptions& options, const Bounds& bounds,
-                               std::shared_ptr<MappedMemory> control_memory)
+                               std::shared_ptr<MappedMemory> control_memory,
+                               std::shared_ptr<MappedMemory> directory_memory)
     : hasher_(options.hash_key),
       placement_mask_(options.placement_mask),
       identity_mask_(options.identity_mask),
       bounds_(bounds),
       control_memory_(std::move(control_memory)),
+      directory_memory_(std::move(directory_memory)),
       control_(reinterpret_cast<HashControl*>(control_memory_->data())) {
   // A split goes by the leading bits of d, and a table may order by h what it places by h & mask:
   // both need ones that lead.
   CAIRN_ASSERT(std::countl_one(placement_mask_) == std::popcount(placement_mask_));
   control_->shift = 32 - static_cast<int32_t>(kHashDepthMin);
-  control_->memory_bytes = kHashDirectoryOffset;
+  control_->memory_bytes = kHashControlBytes;
 }
 
 bool DirectoryTable::CanSplit(uint32_t part_depth) const {
@@ -27,10 +29,13 @@ bool DirectoryTable::CanSplit(uint32_t part_depth) const {
 }
 
 Result<uint32_t> DirectoryTable::AddPart() {
-  const auto part = static_cast<uint32_t>(control_->parts);
-  if (part == 1u << bounds_.depth_max) return Status(StatusCode::kNoSpace, "index full");
+  const auto count = static_cast<uint32_t>(control_->parts);
+  if (count == 1u << bounds_.depth_max) return Status(StatusCode::kNoSpace, "index full");
+  const uint32_t left_out = bounds_.parts_per_region - bounds_.first_region_parts;
+  const uint32_t part = count < bounds_.first_region_parts ? count : count + left_out;
   if (part / bounds_.parts_per_region == regions_.size()) {
-    auto region = MappedMemory::Map(kHashRegionBytes);
+    const size_t first_bytes = size_t{bounds_.first_region_parts} * bounds_.part_bytes;
+    auto region = MappedMemory::Map(regions_.empty() ? first_bytes : kHashRegionBytes);
     if (region == nullptr) return Status(StatusCode::kNoSpace, "map an index region");
     region_data_.push_back(region->data());
     regions_.push_back(std::move(region));

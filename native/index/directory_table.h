@@ -66,13 +66,13 @@ struct HashGroupHeader {
 static_assert(sizeof(HashGroupHeader) == 16);
 
 /// Sizes that both readers of a table know (ts/index/directory-index.ts compares them at open).
-inline constexpr uint32_t kHashDirectoryOffset = 4096;
+inline constexpr uint32_t kHashControlBytes = 4096;
 inline constexpr uint32_t kHashRegionBytes = 4u << 20;
 inline constexpr uint32_t kHashDepthMin = 1;
 /// The cursor behind the last part.
 inline constexpr uint64_t kHashCursorEnd = uint64_t{1} << 32;
 
-/// The first page of the control memory.
+/// The control page.
 struct HashControl {
   double size;          // keys present
   double memory_bytes;  // pages of entries, directory and descriptions in use
@@ -80,6 +80,9 @@ struct HashControl {
   int32_t shift;        // 32 - depth of the directory: slot = d >>> shift
   int32_t parts;
   int32_t regions;
+  // A reader that finds one of these changed takes the memory anew: it moved when it grew.
+  int32_t directory_moves;
+  int32_t segments_moves;
 };
 
 struct HashTableOptions {
@@ -138,13 +141,20 @@ class DirectoryTable {
   Result<Step> HandlesFrom(uint64_t cursor, std::span<double> handles) const;
 
   const std::shared_ptr<MappedMemory>& control_memory() const { return control_memory_; }
+  const std::shared_ptr<MappedMemory>& directory_memory() const { return directory_memory_; }
+  /// What DRAM_PET_HASH knows of its segments; null in other tables.
+  const std::shared_ptr<MappedMemory>& segments_memory() const { return segments_memory_; }
   const std::vector<std::shared_ptr<MappedMemory>>& regions() const { return regions_; }
   HashControl& control() { return *control_; }
 
  protected:
   struct Bounds {
     uint32_t depth_max;
+    uint32_t part_bytes;
     uint32_t parts_per_region;
+    /// The first region is small: hosts count memory that JavaScript sees as used, and many stores
+    /// are. The numbers from here to parts_per_region are left out.
+    uint32_t first_region_parts;
     uint32_t part_entries_max;
     /// A group with fewer entries is added key by key. It bounds what damaged bytes can make the
     /// directory do: a part of its own costs at least this many entries of input.
@@ -161,7 +171,8 @@ class DirectoryTable {
   static constexpr size_t kGroupKeys = 32;
 
   DirectoryTable(const HashTableOptions& options, const Bounds& bounds,
-                 std::shared_ptr<MappedMemory> control_memory);
+                 std::shared_ptr<MappedMemory> control_memory,
+                 std::shared_ptr<MappedMemory> directory_memory);
 
   KeyHash Masked(KeyHash hash) const {
     return {hash.d & identity_mask_, hash.h & identity_mask_, 0, hash.x & identity_mask_ & 0xffff};
@@ -176,17 +187,21 @@ class DirectoryTable {
   /// The number of a new part, its memory mapped and zero. Errors: kNoSpace.
   Result<uint32_t> AddPart();
   std::byte* region(uint32_t index) const { return region_data_[index]; }
-  /// Twice as many slots, each part named by two where it was by one.
+  /// Twice as many slots, each part named by two where it was by one, in memory of their own.
+  /// Errors: kNoSpace.
   template <typename Slot>
-  void DoubleDirectory(Slot* directory) {
+  Status DoubleDirectory(Slot** directory) {
     const uint32_t slots = 1u << depth();
-    for (uint32_t i = slots; i-- > 0;) {
-      const Slot slot = directory[i];
-      directory[2 * i] = slot;
-      directory[2 * i + 1] = slot;
-    }
+    auto memory = MappedMemory::Map(2 * slots * sizeof(Slot));
+    if (memory == nullptr) return Status(StatusCode::kNoSpace, "map the index directory");
+    auto* const doubled = reinterpret_cast<Slot*>(memory->data());
+    for (uint32_t i = 0; i < slots; ++i) doubled[2 * i] = doubled[2 * i + 1] = (*directory)[i];
+    *directory = doubled;
+    directory_memory_ = std::move(memory);
     control_->shift -= 1;
+    control_->directory_moves += 1;
     control_->memory_bytes += slots * sizeof(Slot);
+    return {};
   }
 
   virtual Part PartAt(uint32_t slot_index) const = 0;
@@ -203,6 +218,8 @@ class DirectoryTable {
   const uint32_t identity_mask_;
   const Bounds bounds_;
   std::shared_ptr<MappedMemory> control_memory_;
+  std::shared_ptr<MappedMemory> directory_memory_;
+  std::shared_ptr<MappedMemory> segments_memory_;
   HashControl* control_;
   std::vector<std::shared_ptr<MappedMemory>> regions_;
 

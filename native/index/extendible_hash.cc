@@ -16,10 +16,14 @@ Result<std::unique_ptr<ExtendibleHash>> ExtendibleHash::Create(const HashTableOp
                                                                uint32_t initial_depth) {
   CAIRN_ASSERT(initial_depth >= kHashDepthMin);
   CAIRN_ASSERT(initial_depth <= kBucketDepthMax);
-  auto control = MappedMemory::Map(kBucketControlBytes);
-  if (control == nullptr) return Status(StatusCode::kNoSpace, "map the index");
-  std::unique_ptr<ExtendibleHash> table(new ExtendibleHash(options, std::move(control)));
   const uint32_t slots = 1u << initial_depth;
+  auto control = MappedMemory::Map(kHashControlBytes);
+  auto directory = MappedMemory::Map(slots * sizeof(int32_t));
+  if (control == nullptr || directory == nullptr) {
+    return Status(StatusCode::kNoSpace, "map the index");
+  }
+  std::unique_ptr<ExtendibleHash> table(
+      new ExtendibleHash(options, std::move(control), std::move(directory)));
   table->control_->shift = 32 - static_cast<int32_t>(initial_depth);
   table->control_->memory_bytes += slots * sizeof(int32_t);
   for (uint32_t i = 0; i < slots; ++i) {
@@ -31,14 +35,17 @@ Result<std::unique_ptr<ExtendibleHash>> ExtendibleHash::Create(const HashTableOp
 }
 
 ExtendibleHash::ExtendibleHash(const HashTableOptions& options,
-                               std::shared_ptr<MappedMemory> control_memory)
+                               std::shared_ptr<MappedMemory> control_memory,
+                               std::shared_ptr<MappedMemory> directory_memory)
     : DirectoryTable(options,
                      {.depth_max = kBucketDepthMax,
+                      .part_bytes = uint32_t{sizeof(HashBucket)},
                       .parts_per_region = kBucketsPerRegion,
+                      .first_region_parts = kBucketsFirstRegion,
                       .part_entries_max = kBucketEntriesMax,
                       .placed_entries_min = 64},
-                     std::move(control_memory)),
-      directory_(reinterpret_cast<int32_t*>(control_memory_->data() + kHashDirectoryOffset)) {}
+                     std::move(control_memory), std::move(directory_memory)),
+      directory_(reinterpret_cast<int32_t*>(directory_memory_->data())) {}
 
 Result<uint32_t> ExtendibleHash::AddBucket(uint32_t bucket_depth) {
   auto added = AddPart();
@@ -109,12 +116,13 @@ Status ExtendibleHash::MakeRoom(const KeyHash& hash) {
 Status ExtendibleHash::Split(uint32_t slot_index) {
   HashBucket& low = Bucket(slot_index);
   const auto old_depth = static_cast<uint32_t>(low.depth);
-  auto added = AddBucket(old_depth + 1);
-  if (!added.ok()) return added.status();
   if (old_depth == depth()) {
-    DoubleDirectory(directory_);
+    Status doubled = DoubleDirectory(&directory_);
+    if (!doubled.ok()) return doubled;
     slot_index *= 2;
   }
+  auto added = AddBucket(old_depth + 1);
+  if (!added.ok()) return added.status();
   const uint32_t first = FirstSlot(slot_index, old_depth);
   const uint32_t half = 1u << (depth() - old_depth - 1);
   std::fill_n(directory_ + first + half, half, static_cast<int32_t>(added.value()));

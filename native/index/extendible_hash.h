@@ -11,7 +11,6 @@ inline constexpr uint32_t kBucketLimit = 216;
 /// One entry stays empty, so that every scan ends.
 inline constexpr uint32_t kBucketEntriesMax = kBucketEntries - 1;
 inline constexpr uint32_t kBucketDepthMax = 22;
-inline constexpr uint32_t kBucketControlBytes = kHashDirectoryOffset + (4u << kBucketDepthMax);
 
 /// A page: 16 bytes, then entries, each from its home on in any order; after the last comes the
 /// first.
@@ -24,6 +23,7 @@ struct HashBucket {
 };
 static_assert(sizeof(HashBucket) == 4096);
 inline constexpr uint32_t kBucketsPerRegion = kHashRegionBytes / uint32_t{sizeof(HashBucket)};
+inline constexpr uint32_t kBucketsFirstRegion = 16;
 
 /// DRAM_EXTENDIBLE_HASH (the other reader: ts/index/extendible-hash-index.ts): the directory holds
 /// bucket numbers, buckets are pages of flat memory with linear probing inside. Growing touches one
@@ -39,7 +39,8 @@ class ExtendibleHash final : public DirectoryTable {
   size_t FindBatch(std::span<const uint64_t> keys, std::span<double> handles) const override;
 
  private:
-  ExtendibleHash(const HashTableOptions& options, std::shared_ptr<MappedMemory> control_memory);
+  ExtendibleHash(const HashTableOptions& options, std::shared_ptr<MappedMemory> control_memory,
+                 std::shared_ptr<MappedMemory> directory_memory);
 
   HashBucket& Bucket(uint32_t slot_index) const {
     const auto number = static_cast<uint32_t>(directory_[slot_index]);

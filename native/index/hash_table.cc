@@ -39,8 +39,12 @@ const HashEntry* FindFrom(const HashEntry* home, const KeyHash& hash) {
 
 Result<std::unique_ptr<HashTable>> HashTable::Create(const HashTableOptions& options) {
   auto control = MappedMemory::Map(kHashControlBytes);
-  if (control == nullptr) return Status(StatusCode::kNoSpace, "map the index");
-  std::unique_ptr<HashTable> table(new HashTable(options, std::move(control)));
+  auto directory = MappedMemory::Map(sizeof(HashSlot) << kHashDepthMin);
+  if (control == nullptr || directory == nullptr) {
+    return Status(StatusCode::kNoSpace, "map the index");
+  }
+  std::unique_ptr<HashTable> table(
+      new HashTable(options, std::move(control), std::move(directory)));
   for (uint32_t i = 0; i < 1u << kHashDepthMin; ++i) {
     auto slot = table->AddSegment(kHashDepthMin);
     if (!slot.ok()) return slot.status();
@@ -50,15 +54,17 @@ Result<std::unique_ptr<HashTable>> HashTable::Create(const HashTableOptions& opt
   return table;
 }
 
-HashTable::HashTable(const HashTableOptions& options, std::shared_ptr<MappedMemory> control_memory)
+HashTable::HashTable(const HashTableOptions& options, std::shared_ptr<MappedMemory> control_memory,
+                     std::shared_ptr<MappedMemory> directory_memory)
     : DirectoryTable(options,
                      {.depth_max = kHashDepthMax,
+                      .part_bytes = kHashPlaceEntries * uint32_t{sizeof(HashEntry)},
                       .parts_per_region = kHashSegmentsPerRegion,
+                      .first_region_parts = 1u << kHashDepthMin,
                       .part_entries_max = kHashSegmentEntriesMax,
                       .placed_entries_min = 1024},
-                     std::move(control_memory)),
-      directory_(reinterpret_cast<HashSlot*>(control_memory_->data() + kHashDirectoryOffset)),
-      segments_(reinterpret_cast<HashSegment*>(control_memory_->data() + kHashSegmentsOffset)) {
+                     std::move(control_memory), std::move(directory_memory)),
+      directory_(reinterpret_cast<HashSlot*>(directory_memory_->data())) {
   control_->memory_bytes += sizeof(HashSlot) << kHashDepthMin;
 }
 

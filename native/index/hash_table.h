@@ -11,8 +11,6 @@ inline constexpr uint32_t kHashSegmentEntriesMax = kHashPlaceEntries - 1;
 inline constexpr uint32_t kHashSegmentsPerRegion =
     kHashRegionBytes / (kHashPlaceEntries * uint32_t{sizeof(HashEntry)});
 inline constexpr uint32_t kHashDepthMax = 18;
-inline constexpr uint32_t kHashSegmentsOffset = kHashDirectoryOffset + (16u << kHashDepthMax);
-inline constexpr uint32_t kHashControlBytes = kHashSegmentsOffset + (16u << kHashDepthMax);
 /// One per value of the directory's prefix. base is in int32 units, as TypeScript counts.
 struct HashSlot {
   int32_t region;
@@ -49,7 +47,8 @@ class HashTable final : public DirectoryTable {
   size_t FindBatch(std::span<const uint64_t> keys, std::span<double> handles) const override;
 
  private:
-  HashTable(const HashTableOptions& options, std::shared_ptr<MappedMemory> control_memory);
+  HashTable(const HashTableOptions& options, std::shared_ptr<MappedMemory> control_memory,
+            std::shared_ptr<MappedMemory> directory_memory);
 
   HashSlot& SlotOf(uint32_t d) const { return directory_[SlotIndexOf(d)]; }
   HashEntry* PlaceOf(const HashSlot& slot) const {
@@ -75,8 +74,10 @@ class HashTable final : public DirectoryTable {
   /// slots. spread is false for a segment that can neither grow nor split.
   void Layout(uint32_t slot_index, uint32_t capacity, bool spread);
 
+  Status HoldSegment(uint32_t segment);
+
   HashSlot* directory_;
-  HashSegment* segments_;
+  HashSegment* segments_ = nullptr;
 };
 
 /// The smallest step of capacity that holds count entries with a little room to spare.

@@ -18,6 +18,7 @@ namespace {
 constexpr std::array<uint32_t, 14> kCapacities = {256,  512,  1024, 2048, 4096, 4352, 4608,
                                                   4864, 5376, 5888, 6400, 6912, 7424, 8192};
 constexpr uint32_t kCapacityMax = kCapacities.back();
+constexpr size_t kSegmentsBytesMin = kPageBytes;
 
 uint32_t LimitOf(uint32_t capacity) { return capacity / 10 * 9 + capacity % 10 * 9 / 10; }
 
@@ -84,6 +85,8 @@ Result<HashSlot> HashTable::AddSegment(uint32_t segment_depth) {
   auto added = AddPart();
   if (!added.ok()) return added.status();
   const uint32_t segment = added.value();
+  Status held = HoldSegment(segment);
+  if (!held.ok()) return held;
   control_->memory_bytes += sizeof(HashSegment);
   segments_[segment] = {
       .count = 0, .limit = 0, .capacity = 0, .depth = static_cast<int32_t>(segment_depth)};
@@ -92,6 +95,20 @@ Result<HashSlot> HashTable::AddSegment(uint32_t segment_depth) {
                   .base = static_cast<int32_t>(base),
                   .span = 0,
                   .segment = static_cast<int32_t>(segment)};
+}
+
+/// Sees to it that segments_ has a place of this number.
+Status HashTable::HoldSegment(uint32_t segment) {
+  const size_t held = segments_memory_ == nullptr ? 0 : segments_memory_->size();
+  const size_t needed = (segment + size_t{1}) * sizeof(HashSegment);
+  if (needed <= held) return {};
+  auto memory = MappedMemory::Map(std::max({2 * held, needed, kSegmentsBytesMin}));
+  if (memory == nullptr) return Status(StatusCode::kNoSpace, "map the index segments");
+  if (held > 0) std::memcpy(memory->data(), segments_memory_->data(), held);
+  segments_memory_ = std::move(memory);
+  segments_ = reinterpret_cast<HashSegment*>(segments_memory_->data());
+  control_->segments_moves += 1;
+  return {};
 }
 
 DirectoryTable::Part HashTable::PartAt(uint32_t slot_index) const {
@@ -115,12 +132,13 @@ bool HashTable::Fill(uint32_t slot_index, const std::byte* entries, uint32_t cou
 
 Status HashTable::Split(uint32_t slot_index) {
   const auto old_depth = static_cast<uint32_t>(segments_[directory_[slot_index].segment].depth);
-  auto added = AddSegment(old_depth + 1);
-  if (!added.ok()) return added.status();
   if (old_depth == depth()) {
-    DoubleDirectory(directory_);
+    Status doubled = DoubleDirectory(&directory_);
+    if (!doubled.ok()) return doubled;
     slot_index *= 2;
   }
+  auto added = AddSegment(old_depth + 1);
+  if (!added.ok()) return added.status();
   const uint32_t first = FirstSlot(slot_index, old_depth);
   const uint32_t half = 1u << (depth() - old_depth - 1);
   const HashSlot slot = directory_[first];

@@ -3,8 +3,12 @@
  * negative of a code of native/base/status.h. Wrong types of arguments throw a TypeError.
  */
 export interface NativeHashTable {
-  /** Header, directory and what follows it: see ts/index/directory-index.ts. Call once. */
+  /** The header: see ts/index/directory-index.ts. Call once. */
   control(): ArrayBuffer;
+  /** Call once, and again when the header says that it moved. */
+  directory(): ArrayBuffer;
+  /** Of DRAM_PET_HASH. Call once, and again when the header says that they moved. */
+  segments(): ArrayBuffer;
   /** The memory of some segments or buckets. Call once per region. */
   region(index: number): ArrayBuffer;
   /** Grows the part of d until it takes one more entry at h. @returns 0, or -code. */

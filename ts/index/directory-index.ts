@@ -7,9 +7,7 @@ import type { KeyHash } from './key-hash.js';
 
 // The layout of native/index/directory_table.h and its two tables; the constructor compares what the
 // addon was built with.
-export const DIRECTORY_OFFSET = 4096;
 /** DRAM_PET_HASH: hash_table.h. */
-export const SEGMENTS_OFFSET = DIRECTORY_OFFSET + 16 * 2 ** 18;
 export const SEGMENT_ENTRIES_MAX = 8192 + 256 - 1;
 /** DRAM_EXTENDIBLE_HASH: extendible_hash.h. */
 export const BUCKET_ENTRIES = 255;
@@ -20,8 +18,6 @@ const CODE_NO_SPACE = 2;
 const CODE_CORRUPTION = 4;
 const CODE_INVALID = 7;
 const LAYOUT = [
-  DIRECTORY_OFFSET,
-  SEGMENTS_OFFSET,
   SEGMENT_ENTRIES_MAX,
   BUCKET_ENTRIES,
   BUCKETS_PER_REGION,
@@ -35,8 +31,12 @@ export const SIZE = 0;
 const MEMORY_BYTES = 1;
 const NEXT = 2;
 export const SHIFT = 6;
+const DIRECTORY_MOVES = 9;
+const SEGMENTS_MOVES = 10;
 /** A group header and a full segment, which is the largest part of either table. */
 const CHUNK_BYTES_MAX = 16 + 16 * SEGMENT_ENTRIES_MAX;
+
+const NONE = new Int32Array(0);
 
 export interface DirectoryIndexOptions {
   /** 16 bytes: the key of the store's hash. */
@@ -69,10 +69,13 @@ export abstract class DirectoryIndex implements Index {
   protected readonly identityMask: number;
   protected numbers: Float64Array;
   protected control: Int32Array;
-  /** From the directory on to the end of the control memory. */
-  protected directory: Int32Array;
+  protected directory = NONE;
+  /** Of DRAM_PET_HASH, per segment: count, limit, capacity, depth. */
+  protected segments = NONE;
   protected regions: Int32Array[] = [];
   protected closed = false;
+  /** How often directory and segments had moved when the views of them were made. */
+  private moves: readonly [directory: number, segments: number] = [-1, 0];
 
   /** @param initialDepth 0: DRAM_PET_HASH, else of DRAM_EXTENDIBLE_HASH. */
   protected constructor(options: DirectoryIndexOptions, initialDepth: number) {
@@ -103,7 +106,7 @@ export abstract class DirectoryIndex implements Index {
     const memory = this.native.control();
     this.numbers = new Float64Array(memory, 0, 4);
     this.control = new Int32Array(memory, 0, 16);
-    this.directory = new Int32Array(memory, DIRECTORY_OFFSET);
+    this.followMoves();
   }
 
   abstract get(hash: KeyHash): number;
@@ -138,7 +141,7 @@ export abstract class DirectoryIndex implements Index {
     this.checkOpen();
     checkLength('handles', handles.length, keys.length);
     checkLength('old', old.length, keys.length);
-    check('bulk put', this.native.bulkPut(keys, handles, old));
+    this.checkGrowth('bulk put', this.native.bulkPut(keys, handles, old));
   }
 
   exportChunk(cursor: number, out: Uint8Array): IndexChunk {
@@ -149,7 +152,7 @@ export abstract class DirectoryIndex implements Index {
 
   importChunk(bytes: Uint8Array): void {
     this.checkOpen();
-    check('import index', this.native.importChunk(bytes));
+    this.checkGrowth('import index', this.native.importChunk(bytes));
   }
 
   handlesFrom(cursor: number, out: Float64Array): IndexHandles {
@@ -163,14 +166,28 @@ export abstract class DirectoryIndex implements Index {
     this.closed = true;
     // Views keep their memory mapped: let go of all of them.
     this.numbers = new Float64Array(0);
-    this.control = new Int32Array(0);
-    this.directory = new Int32Array(0);
+    this.control = NONE;
+    this.directory = NONE;
+    this.segments = NONE;
     this.regions = [];
     this.native.close();
   }
 
   protected checkOpen(): void {
     if (this.closed) throw closedError();
+  }
+
+  /** As {@link check}, of a call that may have added parts, also when it failed in the end. */
+  protected checkGrowth(operation: string, result: number): void {
+    this.followMoves();
+    check(operation, result);
+  }
+
+  private followMoves(): void {
+    const [directoryMoves, segmentsMoves] = this.moves;
+    this.moves = [this.control[DIRECTORY_MOVES]!, this.control[SEGMENTS_MOVES]!];
+    if (this.moves[0] !== directoryMoves) this.directory = new Int32Array(this.native.directory());
+    if (this.moves[1] !== segmentsMoves) this.segments = new Int32Array(this.native.segments());
   }
 
   /** Native code adds regions whenever it splits; they are wrapped when first met. */

@@ -3,7 +3,6 @@ import {
   BUCKET_DEPTH_MAX,
   BUCKET_ENTRIES,
   BUCKETS_PER_REGION,
-  check,
   DirectoryIndex,
   SHIFT,
   SIZE,
@@ -76,7 +75,7 @@ export class ExtendibleHashIndex extends DirectoryIndex {
     if (old === 0) {
       const header = headerOf(bucket);
       if (view[header + COUNT]! >= view[header + LIMIT]!) {
-        check('put', this.native.makeRoom(d, h));
+        this.checkGrowth('put', this.native.makeRoom(d, h));
         bucket = this.bucketOf(d);
         view = this.viewOf(bucket);
         at = this.seek(view, entriesOf(bucket), d, h, x);

@@ -1,10 +1,7 @@
 import { checkHandle, closedError } from './checks.js';
 import {
-  check,
-  DIRECTORY_OFFSET,
   DirectoryIndex,
   SEGMENT_ENTRIES_MAX,
-  SEGMENTS_OFFSET,
   SHIFT,
   SIZE,
   type DirectoryIndexOptions,
@@ -30,13 +27,9 @@ const LOOP_WORDS_MAX = 64;
  * four words: region, base (in words), span of homes, segment.
  */
 export class HashIndex extends DirectoryIndex {
-  /** Per segment: count, limit, capacity, depth. */
-  private segments: Int32Array;
-
   /** @throws CairnError CAIRN_INVALID_ARGUMENT, CAIRN_NO_SPACE, CAIRN_INCOMPATIBLE. */
   constructor(options: DirectoryIndexOptions) {
     super(options, 0);
-    this.segments = this.directory.subarray((SEGMENTS_OFFSET - DIRECTORY_OFFSET) / 4);
   }
 
   override get(hash: KeyHash): number {
@@ -106,11 +99,6 @@ export class HashIndex extends DirectoryIndex {
     return old;
   }
 
-  override close(): void {
-    super.close();
-    this.segments = new Int32Array(0);
-  }
-
   /** Where the slot of d begins in the directory. */
   private slotOf(d: number): number {
     return ((d & this.placementMask) >>> this.control[SHIFT]!) << 2;
@@ -150,7 +138,7 @@ export class HashIndex extends DirectoryIndex {
   }
 
   private growAndInsert(d: number, h: number, x: number, handle: number): void {
-    check('put', this.native.makeRoom(d, h));
+    this.checkGrowth('put', this.native.makeRoom(d, h));
     const slot = this.slotOf(d);
     const at = seek(this.viewOf(slot), this.homeOf(slot, h), d, h, x);
     this.insert(slot, at, d, h, x, handle);

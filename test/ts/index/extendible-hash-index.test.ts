@@ -98,6 +98,13 @@ describe('ExtendibleHashIndex', () => {
     index.close();
   });
 
+  it('shows the host little memory while it is small', () => {
+    const index = make();
+    const bytes = index.native.directory().byteLength + index.native.region(0).byteLength;
+    assert.equal(bytes < 80 * 1024, true, `${bytes} bytes`);
+    index.close();
+  });
+
   it('refuses options that cannot work', () => {
     throwsCode('CAIRN_INVALID_ARGUMENT', () => make({ placementMask: 0x0f }));
     throwsCode(

@@ -161,9 +161,16 @@ describe('HashIndex', () => {
     });
   });
 
+  it('shows the host little memory while it is small', () => {
+    const index = make();
+    const memory = [index.native.directory(), index.native.segments(), index.native.region(0)];
+    const bytes = memory.reduce((sum, buffer) => sum + buffer.byteLength, 0);
+    assert.equal(bytes < 320 * 1024, true, `${bytes} bytes`);
+    index.close();
+  });
+
   it('frees memory only after close and the last view', async () => {
-    // 300 tables of 72 MiB of address space each would not matter; views that outlive a table must
-    // stay readable, whenever the collector runs.
+    // Views that outlive a table must stay readable, whenever the collector runs.
     for (let i = 0; i < 300; i++) {
       const index = make();
       new ByKey(index).put(1n, 2);
