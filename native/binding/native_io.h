@@ -103,8 +103,9 @@ class NativeIo final : public Napi::ObjectWrap<NativeIo> {
   napi_async_context context_ = nullptr;
   State state_ = State::kOpen;
   bool has_on_drain_ = false;
-  bool running_ = false;  // completions run: a drain takes up what they post
-  bool alive_ = false;    // holds the process, and this object
+  bool running_ = false;     // completions run: a drain takes up what they post
+  bool delivering_ = false;  // a wake-up hands results over, until none is left
+  bool alive_ = false;       // holds the process, and this object
 };
 
 }  // namespace cairn

@@ -10,27 +10,10 @@
 
 namespace cairn {
 
-/// One caller's wish for one record.
-struct SlotReader::Request {
-  Handle handle = kNoHandle;
-  std::string key;  // a copy: the caller's memory may change while the read is on its way
-  int64_t token = 0;
-  std::list<uint64_t>::iterator ticket;
-};
-
-/// Fills a cache frame; all requests for records of that page wait on it.
-struct SlotReader::PageRead final : Completion {
-  SlotReader* reader = nullptr;
-  uint64_t page = 0;
-  uint32_t frame = 0;
-  std::vector<std::unique_ptr<Request>> requests;
-  void Run(int64_t result) override { reader->OnPage(this, result); }
-};
-
 /// Reads a slot on several pages, or a page that found no frame, into memory of its own.
 struct SlotReader::BufferRead final : Completion {
   SlotReader* reader = nullptr;
-  std::unique_ptr<Request> request;
+  Request* request = nullptr;
   uint64_t offset_bytes = 0;
   AlignedBuffer buffer;
   void Run(int64_t result) override { reader->OnBuffer(this, result); }
@@ -111,37 +94,45 @@ SlotReader::Hit SlotReader::FindOnTwoPages(Handle handle, uint64_t first_page,
   return Hit{outcome, std::span<const std::byte>(joined_).first(record_bytes), 0};
 }
 
+void SlotReader::PageRead::Add(Request* request) {
+  (first == nullptr ? first : last->next) = request;
+  last = request;
+}
+
 void SlotReader::Start(Handle handle, std::span<const std::byte> key, int64_t token) {
-  auto request = std::make_unique<Request>();
+  Request* const request = requests_.Take();
+  if (request == nullptr) return sink_->Post(token, -ENOMEM);
   request->handle = handle;
   request->key.assign(reinterpret_cast<const char*>(key.data()), key.size());
   request->token = token;
-  request->ticket = OpenTicket();
+  tickets_.Open(&request->ticket);
   ++in_flight_;
   const PageSpan pages = PagesOf(allocator_.classes()[HandleClass(handle)], handle);
-  if (pages.count > 1) {
-    StartBuffer(std::move(request), pages);
-    return;
-  }
-  const uint64_t page = pages.first;
-  uint32_t frame = cache_.Find(page);
+  if (pages.count > 1) return StartBuffer(request, pages);
+  uint32_t frame = cache_.Find(pages.first);
   if (frame != PageCache::kNoFrame && cache_.filling(frame)) {
-    filling_.at(frame)->requests.push_back(std::move(request));
-    return;
+    return filling_[frame]->Add(request);
   }
   if (frame == PageCache::kNoFrame)
-    frame = cache_.Claim(page);
+    frame = cache_.Claim(pages.first);
   else
     cache_.Pin(frame);  // filled since the caller looked: read it again rather than trust it
-  if (frame == PageCache::kNoFrame) {
-    StartBuffer(std::move(request), pages);
-    return;
+  if (frame == PageCache::kNoFrame) return StartBuffer(request, pages);
+  StartPage(request, pages.first, frame);
+}
+
+void SlotReader::StartPage(Request* request, uint64_t page, uint32_t frame) {
+  PageRead* const read = page_reads_.Take();  // the backend's until OnPage
+  if (read == nullptr) {
+    cache_.Invalidate(page);
+    cache_.Unpin(frame);
+    return Finish(request, -ENOMEM);
   }
-  auto* const read = new PageRead();  // owned by the backend until OnPage
   read->reader = this;
   read->page = page;
   read->frame = frame;
-  read->requests.push_back(std::move(request));
+  read->Add(request);
+  if (frame >= filling_.size()) filling_.resize(frame + 1, nullptr);
   filling_[frame] = read;
   ++device_reads_;
   device_read_bytes_ += kPageBytes;
@@ -149,50 +140,46 @@ void SlotReader::Start(Handle handle, std::span<const std::byte> key, int64_t to
   sink_->Started();
 }
 
-void SlotReader::OnPage(PageRead* finished, int64_t result) {
-  const std::unique_ptr<PageRead> read(finished);
-  filling_.erase(read->frame);
+void SlotReader::OnPage(PageRead* read, int64_t result) {
+  filling_[read->frame] = nullptr;
   cache_.MarkFilled(read->frame);
   if (result < 0) cache_.Invalidate(read->page);
-  for (const std::unique_ptr<Request>& request : read->requests) {
-    if (result < 0) {
-      Finish(*request, result);
-      continue;
-    }
-    const size_t in_page = HandleOffset(request->handle) % kPageBytes;
-    size_t record_bytes = 0;
-    const Outcome outcome = Check(cache_.Memory(read->frame).subspan(in_page), request->handle,
-                                  AsBytes(request->key), &record_bytes);
-    if (outcome == Outcome::kFound) {
-      cache_.Pin(read->frame);
-      delivered_.push_back(read->frame);
-      Finish(*request, static_cast<int64_t>(cache_.OffsetInArena(read->frame) + in_page));
-    } else {
-      if (outcome == Outcome::kDamaged) cache_.Invalidate(read->page);
-      Finish(*request, outcome == Outcome::kOtherKey ? -ENOKEY : -EBADMSG);
-    }
+  for (Request* request = read->first; request != nullptr;) {
+    Request* const next = request->next;
+    OnPageOf(*read, request, result);
+    request = next;
   }
   cache_.Unpin(read->frame);
+  page_reads_.Give(read);
 }
 
-void SlotReader::StartBuffer(std::unique_ptr<Request> request, PageSpan pages) {
+void SlotReader::OnPageOf(const PageRead& read, Request* request, int64_t result) {
+  if (result < 0) return Finish(request, result);
+  const size_t in_page = HandleOffset(request->handle) % kPageBytes;
+  size_t record_bytes = 0;
+  const Outcome outcome = Check(cache_.Memory(read.frame).subspan(in_page), request->handle,
+                                AsBytes(request->key), &record_bytes);
+  if (outcome == Outcome::kFound) {
+    cache_.Pin(read.frame);
+    delivered_.push_back(read.frame);
+    return Finish(request, static_cast<int64_t>(cache_.OffsetInArena(read.frame) + in_page));
+  }
+  if (outcome == Outcome::kDamaged) cache_.Invalidate(read.page);
+  Finish(request, outcome == Outcome::kOtherKey ? -ENOKEY : -EBADMSG);
+}
+
+void SlotReader::StartBuffer(Request* request, PageSpan pages) {
   const uint64_t offset = pages.first * kPageBytes;
   // The last record of the file may end before its slot does.
   const uint64_t end = place_.files->SizeOf(place_.file);
   const uint64_t there = end > offset ? AlignDown(end - offset, kPageBytes) : 0;
   const size_t bytes = std::min(pages.count * kPageBytes, there);
-  if (bytes == 0) {
-    Finish(*request, -EBADMSG);
-    return;
-  }
+  if (bytes == 0) return Finish(request, -EBADMSG);
   AlignedBuffer buffer = AlignedBuffer::Allocate(bytes, false);
-  if (buffer.empty()) {
-    Finish(*request, -ENOMEM);
-    return;
-  }
+  if (buffer.empty()) return Finish(request, -ENOMEM);
   auto* const read = new BufferRead();  // owned by the backend until OnBuffer
   read->reader = this;
-  read->request = std::move(request);
+  read->request = request;
   read->offset_bytes = offset;
   read->buffer = std::move(buffer);
   ++device_reads_;
@@ -203,22 +190,15 @@ void SlotReader::StartBuffer(std::unique_ptr<Request> request, PageSpan pages) {
 
 void SlotReader::OnBuffer(BufferRead* finished, int64_t result) {
   const std::unique_ptr<BufferRead> read(finished);
-  const Request& request = *read->request;
-  if (result < 0) {
-    Finish(request, result);
-    return;
-  }
-  const size_t begin = HandleOffset(request.handle) - read->offset_bytes;
-  if (begin >= read->buffer.size()) {
-    Finish(request, -EBADMSG);
-    return;
-  }
+  Request* const request = read->request;
+  if (result < 0) return Finish(request, result);
+  const size_t begin = HandleOffset(request->handle) - read->offset_bytes;
+  if (begin >= read->buffer.size()) return Finish(request, -EBADMSG);
   size_t record_bytes = 0;
-  const Outcome outcome = Check(read->buffer.span().subspan(begin), request.handle,
-                                AsBytes(request.key), &record_bytes);
+  const Outcome outcome = Check(read->buffer.span().subspan(begin), request->handle,
+                                AsBytes(request->key), &record_bytes);
   if (outcome != Outcome::kFound) {
-    Finish(request, outcome == Outcome::kOtherKey ? -ENOKEY : -EBADMSG);
-    return;
+    return Finish(request, outcome == Outcome::kOtherKey ? -ENOKEY : -EBADMSG);
   }
   CachePages(*read);
   const int64_t id = next_taken_++;
@@ -252,11 +232,13 @@ AlignedBuffer SlotReader::Take(int64_t id, size_t* begin, size_t* record_bytes) 
   return buffer;
 }
 
-void SlotReader::Finish(const Request& request, int64_t result) {
-  tickets_.erase(request.ticket);
+void SlotReader::Finish(Request* request, int64_t result) {
+  const int64_t token = request->token;
+  tickets_.Close(&request->ticket);
+  requests_.Give(request);
   --in_flight_;
   // A record behind the end of the file is as lost as one that does not check.
-  sink_->Post(request.token, result == -ENODATA ? -EBADMSG : result);
+  sink_->Post(token, result == -ENODATA ? -EBADMSG : result);
 }
 
 void SlotReader::ReleaseConsumed() {
@@ -267,12 +249,19 @@ void SlotReader::ReleaseConsumed() {
   }
 }
 
-std::list<uint64_t>::iterator SlotReader::OpenTicket() {
-  return tickets_.insert(tickets_.end(), next_ticket_++);
+uint64_t SlotReader::Pin() {
+  auto ticket = std::make_unique<TicketList::Ticket>();
+  tickets_.Open(ticket.get());
+  const uint64_t number = ticket->number;
+  pins_.emplace(number, std::move(ticket));
+  return number;
 }
 
-uint64_t SlotReader::Pin() { return *OpenTicket(); }
-
-void SlotReader::Unpin(uint64_t ticket) { tickets_.remove(ticket); }
+void SlotReader::Unpin(uint64_t number) {
+  const auto found = pins_.find(number);
+  if (found == pins_.end()) return;
+  tickets_.Close(found->second.get());
+  pins_.erase(found);
+}
 
 }  // namespace cairn

@@ -1,16 +1,18 @@
 #pragma once
 
 #include <deque>
-#include <list>
 #include <map>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "cache/page_cache.h"
 #include "io/completion_sink.h"
+#include "io/object_pool.h"
 #include "value/slot_place.h"
 #include "value/slot_writer.h"
+#include "value/ticket_list.h"
 
 namespace cairn {
 
@@ -48,8 +50,8 @@ class SlotReader {
 
   /// The number of the oldest read that has not ended (or pin held), UINT64_MAX when none: what
   /// was retired before that number was given out has no reader left.
-  uint64_t oldest_ticket() const { return tickets_.empty() ? UINT64_MAX : tickets_.front(); }
-  uint64_t next_ticket() const { return next_ticket_; }
+  uint64_t oldest_ticket() const { return tickets_.oldest(); }
+  uint64_t next_ticket() const { return tickets_.next(); }
   /// Holds back the reuse of everything retired from now on, as a read in flight does.
   uint64_t Pin();
   void Unpin(uint64_t ticket);
@@ -60,8 +62,24 @@ class SlotReader {
   uint64_t memory_hits() const { return memory_hits_; }
 
  private:
-  struct Request;
-  struct PageRead;
+  /// One caller's wish for one record.
+  struct Request {
+    Handle handle = kNoHandle;
+    std::string key;  // a copy: the caller's memory may change while the read is on its way
+    int64_t token = 0;
+    TicketList::Ticket ticket;
+    Request* next = nullptr;  // for the same page
+  };
+  /// Fills a cache frame; all requests for records of that page wait on it.
+  struct PageRead final : Completion {
+    SlotReader* reader = nullptr;
+    uint64_t page = 0;
+    uint32_t frame = 0;
+    Request* first = nullptr;
+    Request* last = nullptr;
+    void Add(Request* request);
+    void Run(int64_t result) override { reader->OnPage(this, result); }
+  };
   struct BufferRead;
 
   Outcome Check(std::span<const std::byte> slot, Handle handle, std::span<const std::byte> key,
@@ -70,10 +88,11 @@ class SlotReader {
   void CachePages(const BufferRead& read);
   void OnPage(PageRead* read, int64_t result);
   void OnBuffer(BufferRead* read, int64_t result);
-  void StartBuffer(std::unique_ptr<Request> request, PageSpan pages);
-  void Finish(const Request& request, int64_t result);
+  void OnPageOf(const PageRead& read, Request* request, int64_t result);
+  void StartPage(Request* request, uint64_t page, uint32_t frame);
+  void StartBuffer(Request* request, PageSpan pages);
+  void Finish(Request* request, int64_t result);
   void ReleaseConsumed();
-  std::list<uint64_t>::iterator OpenTicket();
 
   SlotPlace place_;
   const Allocator& allocator_;
@@ -82,9 +101,12 @@ class SlotReader {
   CompletionSink* sink_;
   const double* consumed_;
 
-  std::map<uint32_t, PageRead*> filling_;  // by frame
-  std::list<uint64_t> tickets_;            // ascending
-  uint64_t next_ticket_ = 1;
+  // A read allocates nothing: memory of its own for each cost a tenth of a cold get.
+  ObjectPool<Request> requests_;
+  ObjectPool<PageRead> page_reads_;
+  std::vector<PageRead*> filling_;  // by frame
+  TicketList tickets_;
+  std::map<uint64_t, std::unique_ptr<TicketList::Ticket>> pins_;
   struct Taken {
     AlignedBuffer buffer;
     size_t begin = 0;

@@ -132,6 +132,28 @@ std::shared_ptr<SimDisk> NewDisk() { return std::make_shared<SimDisk>(SimOptions
 
 }  // namespace
 
+TEST(the_oldest_ticket_is_known_in_whatever_order_they_come_back) {
+  TicketList tickets;
+  TicketList::Ticket first;
+  TicketList::Ticket second;
+  TicketList::Ticket third;
+  EXPECT(tickets.oldest() == UINT64_MAX);
+  tickets.Open(&first);
+  tickets.Open(&second);
+  tickets.Open(&third);
+  EXPECT(tickets.oldest() == first.number && tickets.next() == third.number + 1);
+  tickets.Close(&second);
+  EXPECT(tickets.oldest() == first.number);
+  tickets.Close(&first);
+  EXPECT(tickets.oldest() == third.number);
+  tickets.Open(&first);
+  EXPECT(tickets.oldest() == third.number);
+  tickets.Close(&third);
+  EXPECT(tickets.oldest() == first.number);
+  tickets.Close(&first);
+  EXPECT(tickets.oldest() == UINT64_MAX);
+}
+
 TEST(a_record_is_read_before_and_after_it_is_written) {
   Slots slots(NewDisk());
   const Handle handle = slots.Place("key", "value");

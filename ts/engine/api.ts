@@ -118,6 +118,10 @@ export interface Store {
 
   put(key: Key, value: Value, options?: WriteOptions): Promise<void>;
   putSync(key: Key, value: Value, options?: WriteOptions): void;
+  /**
+   * The value, yours to change; undefined when the key is absent. As of `Buffer.from`, values of up
+   * to 16 KiB may lie in one `ArrayBuffer`, which cannot be transferred: copy what you keep for long.
+   */
   get(key: Key, options?: CallOptions): Promise<Buffer | undefined>;
   getSync(key: Key): Buffer | undefined;
   has(key: Key, options?: CallOptions): Promise<boolean>;

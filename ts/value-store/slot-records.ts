@@ -1,6 +1,7 @@
 import { addon } from '../bindings/addon.js';
 import type { NativeSlotFile } from '../bindings/slot-file.js';
 import { EBADMSG, ENOKEY, readError } from './slot-errors.js';
+import { valueMemory } from './value-memory.js';
 import { PENDING, type Handle, type Pending, type StoredRecord } from './value-store.js';
 
 /**
@@ -71,8 +72,8 @@ export class SlotRecords {
     const valueBytes = this.#words.getUint32(offset + 4, true);
     const keyBytes = this.#words.getUint32(offset + 8, true) & 0xffffff;
     const begin = offset + this.#headerBytes + keyBytes;
-    const value = Buffer.allocUnsafe(valueBytes);
-    this.#arena.copy(value, 0, begin, begin + valueBytes);
+    const value = valueMemory(valueBytes);
+    value.set(this.#arena.subarray(begin, begin + valueBytes));
     return value;
   }
 
