@@ -25,7 +25,10 @@ class LoopAllocator final : public MemoryAllocator {
   void Free(Handle handle) override;
   uint64_t SlotBytes(Handle handle) const override;
   Status Restore(Handle handle, uint64_t record_bytes) override;
-  void StartOver() override { cursor_leaf_ = 0; }
+  void StartOver() override {
+    EmptyQuickLists();
+    cursor_leaf_ = 0;
+  }
   void set_capacity_bytes(uint64_t capacity_bytes) override { stats_.capacity_bytes = capacity_bytes; }
   AllocatorStats stats() const override { return stats_; }
 

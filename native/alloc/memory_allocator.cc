@@ -59,6 +59,14 @@ class SlabMemoryAllocator final : public MemoryAllocator {
 
 }  // namespace
 
+std::optional<MemoryAllocatorKind> MemoryAllocatorKindOf(std::string_view name) {
+  if (name == "CONCURRENT_SLAB_MEMORY_POOL") return MemoryAllocatorKind::kConcurrentSlab;
+  if (name == "PERSIST_LOOP_SLAB") return MemoryAllocatorKind::kLoop;
+  if (name == "R2_SLAB") return MemoryAllocatorKind::kArena;
+  if (name == "PERSIST_MEMORY_POOL") return MemoryAllocatorKind::kChunkPool;
+  return std::nullopt;
+}
+
 std::unique_ptr<MemoryAllocator> MemoryAllocator::Create(Options options) {
   CAIRN_ASSERT(options.address_space_bytes % kAllocationUnitBytes == 0);
   CAIRN_ASSERT(options.address_space_bytes <= kAddressSpaceBytes);

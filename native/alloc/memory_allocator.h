@@ -2,7 +2,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "alloc/allocator.h"
@@ -18,6 +20,9 @@ enum class MemoryAllocatorKind : uint16_t {
   kArena = 3,           // R2_SLAB
   kChunkPool = 4,       // PERSIST_MEMORY_POOL
 };
+
+/// Of a name of `value.dram_allocator.type`.
+std::optional<MemoryAllocatorKind> MemoryAllocatorKindOf(std::string_view name);
 
 /// Places for records in memory, each record in a slot of its own. Computes places and never
 /// touches the memory. A handle's offset is the slot's; what its low 8 bits mean is the allocator's.
@@ -48,7 +53,8 @@ class MemoryAllocator {
   /// when there can be no such slot, or another one lies there.
   virtual Status Restore(Handle handle, uint64_t record_bytes) = 0;
 
-  /// What is found next is refused memory: the search begins at the lowest place again.
+  /// What was found last is refused memory: the search begins at the lowest place again, and what is
+  /// kept for slots of one size serves any.
   virtual void StartOver() {}
 
   /// A lower limit than what is in use only refuses new slots.

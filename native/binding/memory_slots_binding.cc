@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "binding/bindings.h"
+#include "binding/region_buffer.h"
 #include "cache/slot_record.h"
 #include "cache/virtual_memory.h"
 #include "value/memory_slots.h"
@@ -58,14 +59,6 @@ bool BytesArg(const Napi::Value& value, std::span<std::byte>* view) {
   return ArrayArg(value, napi_uint8_array, view);
 }
 
-std::optional<MemoryAllocatorKind> KindOf(const std::string& name) {
-  if (name == "CONCURRENT_SLAB_MEMORY_POOL") return MemoryAllocatorKind::kConcurrentSlab;
-  if (name == "PERSIST_LOOP_SLAB") return MemoryAllocatorKind::kLoop;
-  if (name == "R2_SLAB") return MemoryAllocatorKind::kArena;
-  if (name == "PERSIST_MEMORY_POOL") return MemoryAllocatorKind::kChunkPool;
-  return std::nullopt;
-}
-
 class NativeMemorySlots final : public Napi::ObjectWrap<NativeMemorySlots> {
  public:
   static void Register(Napi::Env env, Napi::Object exports);
@@ -106,7 +99,7 @@ bool ReadOptions(const Napi::Object& options, MemorySlots::Options* slots) {
   }
   const Napi::Value name = options.Get("allocator");
   if (name.IsString()) {
-    const auto kind = KindOf(name.As<Napi::String>().Utf8Value());
+    const auto kind = MemoryAllocatorKindOf(name.As<Napi::String>().Utf8Value());
     if (!kind) {
       ThrowCoded(env, "CAIRN_INVALID_ARGUMENT", "allocator: an unknown name");
       return false;
@@ -203,22 +196,7 @@ Napi::Value NativeMemorySlots::Free(const Napi::CallbackInfo& info) {
 Napi::Value NativeMemorySlots::Region(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (slots_ == nullptr) return env.Undefined();
-  const std::shared_ptr<VirtualMemory>& memory = slots_->memory();
-  const uint64_t begin = info[0].As<Napi::Number>().Uint32Value() * MemorySlots::kRegionBytes;
-  if (begin + MemorySlots::kRegionBytes > memory->committed_bytes()) return env.Undefined();
-  // Each view owns a share of the mapping: it stays until the last of them is collected.
-  auto owner = std::make_unique<std::shared_ptr<VirtualMemory>>(memory);
-  napi_value region = nullptr;
-  const napi_status status = napi_create_external_arraybuffer(
-      env, memory->data() + begin, MemorySlots::kRegionBytes,
-      [](napi_env, void*, void* share) {
-        const std::unique_ptr<std::shared_ptr<VirtualMemory>> last(
-            static_cast<std::shared_ptr<VirtualMemory>*>(share));
-      },
-      owner.get(), &region);
-  if (status != napi_ok) return env.Undefined();
-  (void)owner.release();
-  return Napi::Value(env, region);
+  return RegionBuffer(env, slots_->memory(), info[0].As<Napi::Number>().Uint32Value());
 }
 
 /// record(handle): a Buffer with a copy of the record, header first, or -errno.

@@ -9,6 +9,7 @@
 #include "binding/bindings.h"
 #include "binding/slot_file_state.h"
 #include "cache/page_cache.h"
+#include "value/memory_tier.h"
 #include "value/retire_queue.h"
 #include "value/slot_mover.h"
 #include "value/slot_reader.h"
@@ -45,6 +46,9 @@ inline std::span<const std::byte> BytesArg(const Napi::Value& value) {
   }
   return {static_cast<const std::byte*>(data), length};
 }
+
+/// A result of NativeSlotFile.get of this and more is a copy in memory: its offset in the tier.
+inline constexpr int64_t kTierBase = int64_t{1} << 44;
 
 /// The values file of a store, its allocator, writer, reader, retire queue and mover.
 class NativeSlotFile final : public Napi::ObjectWrap<NativeSlotFile> {
@@ -86,10 +90,21 @@ class NativeSlotFile final : public Napi::ObjectWrap<NativeSlotFile> {
   Napi::Value MovePlace(const Napi::CallbackInfo& info);
   Napi::Value MoveSeal(const Napi::CallbackInfo& info);
   Napi::Value MoveEnd(const Napi::CallbackInfo& info);
+  Napi::Value GatherTier(const Napi::CallbackInfo& info);
+  Napi::Value TierRegion(const Napi::CallbackInfo& info);
+  Napi::Value TierStats(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);
   Napi::Value GetState(const Napi::CallbackInfo&) { return state_ref_.Value(); }
   Napi::Value GetArena(const Napi::CallbackInfo&) { return arena_ref_.Value(); }
 
+  bool OpenTier(const Napi::Value& options);
+  napi_value FromTier(napi_env env, Handle handle, std::span<const std::byte> key);
+  void TellTier(Handle handle, std::span<const std::byte> key, const SlotReader::Hit& hit,
+                bool started);
+  void Placed(Handle handle, std::span<const std::byte> key, std::span<const std::byte> value,
+              uint64_t sequence) {
+    if (tier_ != nullptr) tier_->OnPlaced(handle, {key, value, sequence});
+  }
   void Publish();
 
   std::shared_ptr<NativeSlotFile*> self_;  // what the raw functions share; null once this is gone
@@ -100,6 +115,7 @@ class NativeSlotFile final : public Napi::ObjectWrap<NativeSlotFile> {
   std::unique_ptr<SlotReader> reader_;
   std::unique_ptr<RetireQueue> retired_;
   std::unique_ptr<SlotMover> mover_;
+  std::unique_ptr<MemoryTier> tier_;  // null without copies in memory
   uint64_t opened_bytes_ = 0;  // length of the file when it was opened
   double* state_ = nullptr;
   Napi::Reference<Napi::Float64Array> state_ref_;

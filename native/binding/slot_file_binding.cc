@@ -84,6 +84,7 @@ NativeSlotFile::NativeSlotFile(const Napi::CallbackInfo& info)
                                          &state_[kConsumedReads]);
   retired_ = std::make_unique<RetireQueue>(*allocator_, *reader_);
   mover_ = std::make_unique<SlotMover>(place_, *allocator_, *writer_, *reader_, sink);
+  if (!OpenTier(options.Get("tier"))) return;
   self_ = std::make_shared<NativeSlotFile*>(this);
   const Napi::Object self = info.This().As<Napi::Object>();
   if (!AddRawFunction(self, "place", &NativeSlotFile::Place, self_)) return;
@@ -114,7 +115,10 @@ napi_value NativeSlotFile::Place(napi_env env, napi_callback_info info) {
       self->writer_->Place(static_cast<SlotWriter::Lane>(lane), key.first(key_bytes), value,
                            static_cast<uint64_t>(sequence));
   self->state_[kNewestRun] = static_cast<double>(self->writer_->newest_run());
-  if (handle.ok()) return RawNumber(env, static_cast<double>(handle.value()));
+  if (handle.ok()) {
+    self->Placed(handle.value(), key.first(key_bytes), value, static_cast<uint64_t>(sequence));
+    return RawNumber(env, static_cast<double>(handle.value()));
+  }
   if (handle.status().code() == StatusCode::kRetry) return RawNumber(env, 0);
   return RawNumber(env, static_cast<double>(ErrnoOf(handle.status())));
 }
@@ -124,10 +128,13 @@ Napi::Value NativeSlotFile::PlaceLarge(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (writer_ == nullptr) return Napi::Number::New(env, -EBADF);
   const auto key = BytesArg(info[0]).first(info[1].As<Napi::Number>().Uint32Value());
-  Result<Handle> handle = writer_->PlaceLarge(
-      key, BytesArg(info[2]), static_cast<uint64_t>(info[3].As<Napi::Number>().Int64Value()),
-      info[4].As<Napi::Number>().Int64Value());
-  if (handle.ok()) return Napi::Number::New(env, static_cast<double>(handle.value()));
+  const auto sequence = static_cast<uint64_t>(info[3].As<Napi::Number>().Int64Value());
+  Result<Handle> handle = writer_->PlaceLarge(key, BytesArg(info[2]), sequence,
+                                              info[4].As<Napi::Number>().Int64Value());
+  if (handle.ok()) {
+    Placed(handle.value(), key, BytesArg(info[2]), sequence);
+    return Napi::Number::New(env, static_cast<double>(handle.value()));
+  }
   return Napi::Number::New(env, static_cast<double>(ErrnoOf(handle.status())));
 }
 
@@ -150,9 +157,9 @@ Napi::Value NativeSlotFile::PlaceRows(const Napi::CallbackInfo& info) {
     return Napi::Number::New(env, -EINVAL);
   }
   for (size_t i = 0; i < count; ++i) {
-    Result<Handle> handle =
-        writer_->Place(SlotWriter::Lane::kThrough, {key_data + (from + i) * 8, 8},
-                       rows.subspan((from + i) * row_bytes, row_bytes), sequence);
+    const std::span<const std::byte> key(key_data + (from + i) * 8, 8);
+    const std::span<const std::byte> row = rows.subspan((from + i) * row_bytes, row_bytes);
+    Result<Handle> handle = writer_->Place(SlotWriter::Lane::kThrough, key, row, sequence);
     if (!handle.ok()) {
       state_[kNewestRun] = static_cast<double>(writer_->newest_run());
       if (i > 0 || handle.status().code() == StatusCode::kRetry) {
@@ -161,6 +168,7 @@ Napi::Value NativeSlotFile::PlaceRows(const Napi::CallbackInfo& info) {
       return Napi::Number::New(env, static_cast<double>(ErrnoOf(handle.status())));
     }
     handles.Data()[i] = static_cast<double>(handle.value());
+    Placed(handle.value(), key, row, sequence);
   }
   state_[kNewestRun] = static_cast<double>(writer_->newest_run());
   return Napi::Number::New(env, static_cast<double>(count));
@@ -168,7 +176,8 @@ Napi::Value NativeSlotFile::PlaceRows(const Napi::CallbackInfo& info) {
 
 /// get(handle, key, keyLength, token): the record's offset in the arena (>= 0), a Buffer with the
 /// record, undefined (another key), null (on the device: started under token unless token < 0),
-/// or -errno. keyLength 0 matches any key.
+/// or -errno. From kTierBase on it is the offset of a copy in the tier. keyLength 0 matches any key,
+/// and is not answered by a copy.
 napi_value NativeSlotFile::Get(napi_env env, napi_callback_info info) {
   size_t count = 4;
   napi_value arguments[4];
@@ -189,8 +198,10 @@ napi_value NativeSlotFile::Get(napi_env env, napi_callback_info info) {
   const auto handle = static_cast<Handle>(number);
   if (HandleClass(handle) >= self->allocator_->classes().size()) return RawNumber(env, -EBADMSG);
   key = key.first(key_bytes);
+  napi_value result = self->FromTier(env, handle, key);
+  if (result != nullptr) return result;
   const SlotReader::Hit hit = self->reader_->Find(handle, key);
-  napi_value result = nullptr;
+  self->TellTier(handle, key, hit, token >= 0);
   switch (hit.outcome) {
     case SlotReader::Outcome::kInArena:
       return RawNumber(env, static_cast<double>(hit.arena_offset));
@@ -375,6 +386,7 @@ Napi::Value NativeSlotFile::Close(const Napi::CallbackInfo& info) {
   }
   napi_detach_arraybuffer(env, arena_ref_.Value());  // the arena goes with the file set
   mover_->End(false);
+  tier_.reset();
   mover_.reset();
   retired_.reset();
   reader_.reset();
@@ -410,6 +422,9 @@ void NativeSlotFile::Register(Napi::Env env, Napi::Object exports) {
                       InstanceMethod<&NativeSlotFile::MovePlace>("movePlace"),
                       InstanceMethod<&NativeSlotFile::MoveSeal>("moveSeal"),
                       InstanceMethod<&NativeSlotFile::MoveEnd>("moveEnd"),
+                      InstanceMethod<&NativeSlotFile::GatherTier>("gatherTier"),
+                      InstanceMethod<&NativeSlotFile::TierRegion>("tierRegion"),
+                      InstanceMethod<&NativeSlotFile::TierStats>("tierStats"),
                       InstanceMethod<&NativeSlotFile::Close>("close"),
                       InstanceAccessor<&NativeSlotFile::GetState>("state"),
                       InstanceAccessor<&NativeSlotFile::GetArena>("arena"),
@@ -418,6 +433,7 @@ void NativeSlotFile::Register(Napi::Env env, Napi::Object exports) {
   for (uint32_t slot = 0; slot < kStateSlots; ++slot) names.Set(kStateNames[slot], slot);
   constructor.Set("stateSlots", names);
   constructor.Set("takeBase", static_cast<double>(SlotReader::kTakeBase));
+  constructor.Set("tierBase", static_cast<double>(kTierBase));
   constructor.Set("recordHeaderBytes", static_cast<double>(kRecordHeaderBytes));
   constructor.Set("newestClassTable", static_cast<double>(kNewestClassTable));
   constructor.Set("valueBytesMax", 64.0 * 1024 * 1024);

@@ -55,9 +55,13 @@ Napi::Value NativeSlotFile::MoveRecords(const Napi::CallbackInfo& info) {
 Napi::Value NativeSlotFile::MovePlace(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (mover_ == nullptr) return Napi::Number::New(env, -EBADF);
-  const Result<Handle> handle = mover_->Place(info[0].As<Napi::Number>().Uint32Value(),
-                                              info[1].As<Napi::Number>().Uint32Value());
-  if (handle.ok()) return Napi::Number::New(env, static_cast<double>(handle.value()));
+  const size_t cell = info[0].As<Napi::Number>().Uint32Value();
+  const size_t index = info[1].As<Napi::Number>().Uint32Value();
+  const Result<Handle> handle = mover_->Place(cell, index);
+  if (handle.ok()) {
+    if (tier_ != nullptr) tier_->OnMoved(mover_->Records(cell)[index].handle, handle.value());
+    return Napi::Number::New(env, static_cast<double>(handle.value()));
+  }
   if (handle.status().code() == StatusCode::kRetry) return Napi::Number::New(env, 0);
   return Napi::Number::New(env, static_cast<double>(ErrnoOf(handle.status())));
 }

@@ -12,10 +12,6 @@
 namespace cairn {
 namespace {
 
-/// Freed groups keep this much memory, so that a group that empties and fills again and again
-/// does not fault its pages in each time.
-constexpr uint64_t kIdleBytesMax = 16 << 20;
-
 /// A process has 128 TiB of addresses, and closed stores keep theirs until they are collected.
 constexpr uint64_t kReserveBytesMax = uint64_t{1} << 40;
 constexpr uint64_t kReserveBytesSpare = uint64_t{1} << 30;
@@ -70,6 +66,7 @@ MemorySlots::MemorySlots(std::shared_ptr<VirtualMemory> memory, std::optional<Po
       store_id_low_(options.store_id_low),
       store_id_high_(options.store_id_high),
       capacity_bytes_(options.capacity_bytes),
+      idle_bytes_max_(options.idle_bytes_max),
       restoring_(pool_.has_value()) {
   MemoryAllocator::Options places;
   places.kind = options.allocator;
@@ -119,6 +116,12 @@ Result<size_t> MemorySlots::TakeSlots(uint64_t record_bytes, std::span<Handle> h
   for (int tries = 0; kept == 0 && tries < kTakeTries; ++tries) {
     const size_t taken = allocator_->Take(record_bytes, handles);
     if (taken == 0) break;
+    if (allocator_->stats().reserved_bytes > reserved_bytes_max_) {
+      for (const Handle handle : handles.first(taken)) allocator_->Free(handle);
+      allocator_->StartOver();
+      if (tries == 0) continue;
+      break;
+    }
     if (unbacked_.empty() || Back(handles.first(taken)).ok()) {
       kept = taken;
       break;
@@ -320,8 +323,9 @@ void MemorySlots::OnGroupFreed(uint64_t offset_bytes, uint64_t size_bytes) {
   if (std::erase(unbacked_, group) > 0) return memory_->Discard(offset_bytes, size_bytes);
   idle_[offset_bytes] = size_bytes;
   idle_bytes_ += size_bytes;
-  // The highest goes first: the lowest is the next to be used.
-  while (idle_bytes_ > kIdleBytesMax) {
+  // A group that empties and fills again and again need not fault its pages in each time. The highest
+  // goes first: the lowest is the next to be used.
+  while (idle_bytes_ > idle_bytes_max_) {
     const auto last = std::prev(idle_.end());
     memory_->Discard(last->first, last->second);
     idle_bytes_ -= last->second;

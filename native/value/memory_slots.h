@@ -29,6 +29,7 @@ class MemorySlots final : private GroupListener {
     uint64_t capacity_bytes = 0;            // of slots handed out; 0: what the system grants
     std::vector<uint32_t> payload_classes;  // value sizes to fit slots to; empty: the defaults
     uint64_t reserve_bytes = 0;             // of addresses; 0: as the capacity needs, 1 TiB at most
+    uint64_t idle_bytes_max = 16 << 20;     // of freed groups that keep their memory
     MemoryAllocatorKind allocator = MemoryAllocatorKind::kConcurrentSlab;
     std::string pool_path;  // empty: memory of the process
     uint64_t store_id_low = 0;
@@ -47,6 +48,11 @@ class MemorySlots final : private GroupListener {
                        uint64_t sequence);
   void Free(Handle handle);
   bool IsLive(Handle handle) const { return allocator_->SlotBytes(handle) != 0; }
+
+  /// What belongs to the handle; 0 when it is not live.
+  uint64_t SlotBytes(Handle handle) const { return allocator_->SlotBytes(handle); }
+  /// A slot that needs a group beyond this many bytes of groups is refused, whatever the capacity.
+  void set_reserved_bytes_max(uint64_t bytes) { reserved_bytes_max_ = bytes; }
 
   /// The record of a live handle; kCorruption for any other, and for one of a pool that does not
   /// check.
@@ -97,6 +103,8 @@ class MemorySlots final : private GroupListener {
   uint64_t store_id_low_;
   uint64_t store_id_high_;
   uint64_t capacity_bytes_;
+  uint64_t reserved_bytes_max_ = UINT64_MAX;
+  uint64_t idle_bytes_max_;
   std::unique_ptr<MemoryAllocator> allocator_;
   std::vector<Group> unbacked_;  // without memory yet
   std::map<uint64_t, uint64_t> restored_;  // groups taken before FinishRestore: offset -> bytes

@@ -11,6 +11,7 @@ constexpr uint64_t kHeldBytes = uint64_t{1} << 20;
 }  // namespace
 
 void RetireQueue::Discard(Handle handle) {
+  TellUnwanted(handle);
   waiting_bytes_ += SlotBytes(handle);
   unread_.push_back({handle, reader_.next_ticket()});
   FreeUnread();
@@ -46,6 +47,8 @@ void RetireQueue::FreeUnread() {
 }
 
 void RetireQueue::Free(Handle handle) {
+  // A read that was under way when it was retired may have made a copy since.
+  TellUnwanted(handle);
   const uint64_t begin = HandleOffset(handle);
   const uint64_t end = begin + SlotBytes(handle);
   if (end <= hold_begin_bytes_ || begin >= hold_end_bytes_) return allocator_.Free(handle);

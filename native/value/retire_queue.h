@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "alloc/allocator.h"
+#include "value/slot_listener.h"
 #include "value/slot_reader.h"
 
 namespace cairn {
@@ -18,8 +19,12 @@ class RetireQueue {
   RetireQueue(Allocator& allocator, const SlotReader& reader)
       : allocator_(allocator), reader_(reader) {}
 
+  /// Outlives the queue.
+  void set_listener(SlotListener* listener) { listener_ = listener; }
+
   /// `sequence` is the log record that replaced the slot; sequences do not decrease.
   void Retire(Handle handle, uint64_t sequence) {
+    TellUnwanted(handle);
     waiting_bytes_ += SlotBytes(handle);
     undurable_.push_back({handle, sequence});
   }
@@ -59,9 +64,13 @@ class RetireQueue {
     return allocator_.classes()[HandleClass(handle)].slot_bytes;
   }
   void Free(Handle handle);
+  void TellUnwanted(Handle handle) {
+    if (listener_ != nullptr) listener_->OnUnwanted(handle);
+  }
 
   Allocator& allocator_;
   const SlotReader& reader_;
+  SlotListener* listener_ = nullptr;
   std::deque<Replaced> undurable_;
   std::vector<Handle> later_;    // wait for the checkpoint that begins next
   std::vector<Handle> current_;  // wait for the one that is being written

@@ -68,9 +68,9 @@ SlotReader::Hit SlotReader::Find(Handle handle, std::span<const std::byte> key) 
   if (frame == PageCache::kNoFrame || cache_.filling(frame)) return Hit{};
   ++memory_hits_;
   const size_t in_page = offset % kPageBytes;
-  const Outcome outcome = Check(cache_.Memory(frame).subspan(in_page), handle, key, &record_bytes);
-  return Hit{outcome == Outcome::kFound ? Outcome::kInArena : outcome,
-             {},
+  const std::span<const std::byte> slot = cache_.Memory(frame).subspan(in_page);
+  const Outcome outcome = Check(slot, handle, key, &record_bytes);
+  return Hit{outcome == Outcome::kFound ? Outcome::kInArena : outcome, slot.first(record_bytes),
              cache_.OffsetInArena(frame) + in_page};
 }
 
@@ -160,6 +160,7 @@ void SlotReader::OnPageOf(const PageRead& read, Request* request, int64_t result
   const Outcome outcome = Check(cache_.Memory(read.frame).subspan(in_page), request->handle,
                                 AsBytes(request->key), &record_bytes);
   if (outcome == Outcome::kFound) {
+    TellRead(*request, cache_.Memory(read.frame).subspan(in_page, record_bytes));
     cache_.Pin(read.frame);
     delivered_.push_back(read.frame);
     return Finish(request, static_cast<int64_t>(cache_.OffsetInArena(read.frame) + in_page));
@@ -200,6 +201,7 @@ void SlotReader::OnBuffer(BufferRead* finished, int64_t result) {
   if (outcome != Outcome::kFound) {
     return Finish(request, outcome == Outcome::kOtherKey ? -ENOKEY : -EBADMSG);
   }
+  TellRead(*request, read->buffer.span().subspan(begin, record_bytes));
   CachePages(*read);
   const int64_t id = next_taken_++;
   taken_.emplace(id, Taken{std::move(read->buffer), begin, record_bytes});
@@ -230,6 +232,11 @@ AlignedBuffer SlotReader::Take(int64_t id, size_t* begin, size_t* record_bytes) 
   AlignedBuffer buffer = std::move(found->second.buffer);
   taken_.erase(found);
   return buffer;
+}
+
+void SlotReader::TellRead(const Request& request, std::span<const std::byte> record) {
+  if (listener_ == nullptr || request.key.empty()) return;
+  listener_->OnRead(request.handle, DecodeRecordInMemory(record).value());
 }
 
 void SlotReader::Finish(Request* request, int64_t result) {

@@ -10,6 +10,7 @@
 #include "cache/page_cache.h"
 #include "io/completion_sink.h"
 #include "io/object_pool.h"
+#include "value/slot_listener.h"
 #include "value/slot_place.h"
 #include "value/slot_writer.h"
 #include "value/ticket_list.h"
@@ -32,7 +33,7 @@ class SlotReader {
   enum class Outcome : uint8_t { kFound, kInArena, kOtherKey, kElsewhere, kDamaged };
   struct Hit {
     Outcome outcome = Outcome::kElsewhere;
-    std::span<const std::byte> record;  // kFound: header, key and value; until the next call
+    std::span<const std::byte> record;  // header, key and value; until the next call
     size_t arena_offset = 0;            // kInArena
   };
 
@@ -40,6 +41,9 @@ class SlotReader {
   SlotReader(const SlotPlace& place, const Allocator& allocator, const SlotWriter& writer,
              PageCache& cache, CompletionSink* sink, const double* consumed);
   ~SlotReader();
+
+  /// Told of the records that were read for a key. Outlives the reader.
+  void set_listener(SlotListener* listener) { listener_ = listener; }
 
   /// Looks in memory only. An empty key matches every record.
   Hit Find(Handle handle, std::span<const std::byte> key);
@@ -91,6 +95,7 @@ class SlotReader {
   void OnPageOf(const PageRead& read, Request* request, int64_t result);
   void StartPage(Request* request, uint64_t page, uint32_t frame);
   void StartBuffer(Request* request, PageSpan pages);
+  void TellRead(const Request& request, std::span<const std::byte> record);
   void Finish(Request* request, int64_t result);
   void ReleaseConsumed();
 
@@ -100,6 +105,7 @@ class SlotReader {
   PageCache& cache_;
   CompletionSink* sink_;
   const double* consumed_;
+  SlotListener* listener_ = nullptr;
 
   // A read allocates nothing: memory of its own for each cost a tenth of a cold get.
   ObjectPool<Request> requests_;

@@ -44,11 +44,30 @@ const WITH_OTHER_ALLOCATOR: readonly Combination[] = [
   },
 }));
 
+/** Both media, in the same number of stores: memory for all of it, and for some. */
+const TIERED: readonly Combination[] = [
+  { key: 'bytes', index: 'DRAM_PET_HASH', type: 'CONCURRENT_SLAB_MEMORY_POOL', mib: 64 },
+  { key: 'u64', index: 'DRAM_EXTENDIBLE_HASH', type: 'R2_SLAB', mib: 2 },
+].map(({ key, index, type, mib }) => ({
+  name: `TIERED_VALUE_STORE with ${mib} MiB of ${type} and ${key} keys`,
+  config: {
+    key: { type: key as 'bytes' | 'u64' },
+    index: { type: index },
+    value: {
+      type: 'TIERED_VALUE_STORE',
+      dram_allocator: { type, capacity_bytes: mib * 2 ** 20 },
+      tiering: { high_watermark_ratio: 0.5 },
+    },
+    cache: { capacity_bytes: 0 },
+  },
+}));
+
 /** What suites run that every combination passes. */
 export const COMBINATIONS: readonly Combination[] = [
   ...WITH_DEFAULT_INDEX,
   ...WITH_OTHER_INDEX,
   ...WITH_OTHER_ALLOCATOR,
+  ...TIERED,
 ];
 
 /** A directory that is removed after the test. */

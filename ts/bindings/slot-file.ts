@@ -33,9 +33,11 @@ export interface NativeSlotFile {
     handles: Float64Array,
   ): number;
   /**
+   * @param keyLength 0: whatever the key; copies in the tier do not answer then.
    * @param token -1: looks in memory only.
-   * @returns the record's offset in the arena, or the record; undefined: of another key; null: on
-   *   the device, the answer is posted to `token`; a negative number: -errno.
+   * @returns the record's offset in the arena, or `tierBase` and its offset in the tier, or the
+   *   record; undefined: of another key; null: on the device, the answer is posted to `token`; a
+   *   negative number: -errno.
    */
   get(
     handle: number,
@@ -78,8 +80,46 @@ export interface NativeSlotFile {
   movePlace(cell: number, index: number): number;
   moveSeal(): void;
   moveEnd(failed: boolean): void;
+  /**
+   * Copies the rows that have a copy in the tier.
+   *
+   * @returns how many entries of `rest` are filled with the numbers of the other rows, ascending; or
+   *   -errno.
+   */
+  gatherTier(
+    handles: Float64Array,
+    keys: BigUint64Array,
+    rows: Uint8Array,
+    rowBytes: number,
+    rest: Uint32Array,
+  ): number;
+  /** As NativeMemorySlots.region. */
+  tierRegion(index: number): ArrayBuffer | undefined;
+  /** Undefined without a tier. */
+  tierStats(): NativeTierStats | undefined;
   updateState(): void;
   close(): void;
+}
+
+export interface NativeTierStats {
+  readonly capacityBytes: number;
+  readonly memoryBytes: number;
+  readonly recordBytes: number;
+  readonly records: number;
+  readonly hits: number;
+  readonly misses: number;
+  readonly promotions: number;
+  readonly demotions: number;
+}
+
+/** Copies in memory of what is asked for most (native/value/memory_tier.h). */
+export interface NativeTierOptions {
+  readonly capacityBytes: number;
+  /** Above 0, at most 1: written records get a copy while less than this part is in use. */
+  readonly highWatermarkRatio: number;
+  /** A name of `value.dram_allocator.type`. */
+  readonly allocator: string;
+  readonly sizeClasses?: readonly number[] | undefined;
 }
 
 export interface NativeSlotFileOptions {
@@ -94,12 +134,14 @@ export interface NativeSlotFileOptions {
   readonly dirtyBytesMax: number;
   readonly reserveBytesMax: number;
   readonly token: number;
+  readonly tier?: NativeTierOptions | undefined;
 }
 
 export interface NativeSlotFileConstructor {
   new (io: NativeIo, options: NativeSlotFileOptions): NativeSlotFile;
   readonly stateSlots: Readonly<Record<string, number>>;
   readonly takeBase: number;
+  readonly tierBase: number;
   readonly recordHeaderBytes: number;
   readonly valueBytesMax: number;
   /** For new files; every one up to it is known. */

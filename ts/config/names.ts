@@ -16,7 +16,7 @@ export type RegisteredNames = Readonly<Record<Slot, readonly string[]>>;
 export const BUILTIN_NAMES: RegisteredNames = {
   engine: ['KVEngineComposite'],
   index: ['DRAM_PET_HASH', 'DRAM_EXTENDIBLE_HASH', 'DRAM_UNORDERED_MAP'],
-  value: ['DRAM_VALUE_STORE', 'SSD_VALUE_STORE'],
+  value: ['DRAM_VALUE_STORE', 'SSD_VALUE_STORE', 'TIERED_VALUE_STORE'],
   dramAllocator: [
     'CONCURRENT_SLAB_MEMORY_POOL',
     'PERSIST_LOOP_SLAB',
@@ -34,7 +34,7 @@ export const BUILTIN_NAMES: RegisteredNames = {
 export const LATER_NAMES: Readonly<Record<Slot, ReadonlyMap<string, string>>> = {
   engine: new Map(),
   index: new Map([['SSD_EXTENDIBLE_HASH', 'DRAM_PET_HASH']]),
-  value: new Map([['TIERED_VALUE_STORE', 'SSD_VALUE_STORE with a larger cache.capacity_bytes']]),
+  value: new Map(),
   dramAllocator: new Map(),
   ssdAllocator: new Map([['SSD_BUDDY', 'SSD_SLAB']]),
   io: new Map([

@@ -47,6 +47,7 @@ export interface ResolveOptions {
 
 const LEVELS: readonly DurabilityLevel[] = ['sync', 'interval', 'process', 'none'];
 const CACHE_BYTES_MAX = 256 * MIB;
+const CACHE_BYTES_MAX_TIERED = 32 * MIB;
 const INTERVAL_MS_DEFAULT = 100;
 const PROBLEMS_SHOWN = 50;
 /** A bucket of a page for each: up to 4 GiB. */
@@ -118,10 +119,21 @@ function resolveIndexType({ index }: Sections, valueType: string, context: Resol
   return type;
 }
 
+/** Values in memory need no cache of their pages; hot ones there leave little for it. */
+function cacheBytesMax(valueType: string): number {
+  switch (valueType) {
+    case 'DRAM_VALUE_STORE':
+      return 0;
+    case 'TIERED_VALUE_STORE':
+      return CACHE_BYTES_MAX_TIERED;
+    default:
+      return CACHE_BYTES_MAX;
+  }
+}
+
 function resolveCacheBytes({ cache }: Sections, valueType: string, machine: Machine): number {
   const share = alignDown(Math.floor(machine.memoryBytes / 16), PAGE_BYTES);
-  // Values in memory need no cache of their pages.
-  const otherwise = valueType === 'DRAM_VALUE_STORE' ? 0 : Math.min(CACHE_BYTES_MAX, share);
+  const otherwise = Math.min(cacheBytesMax(valueType), share);
   return cache.integer('capacity_bytes', { min: 0, max: TIB, unit: 'bytes' }, otherwise);
 }
 

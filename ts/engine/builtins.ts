@@ -7,9 +7,9 @@ import { HashIndex } from '../index/hash-index.js';
 import { MapIndex } from '../index/map-index.js';
 import { Registry } from '../registry/registry.js';
 import { DramValueStore } from '../value-store/dram-value-store.js';
-import { SsdValueStore } from '../value-store/ssd-value-store.js';
+import { SsdValueStore, type SsdValueStoreOptions } from '../value-store/ssd-value-store.js';
 import { Engine } from './engine.js';
-import type { Factories } from './factories.js';
+import type { Factories, ValueStoreContext } from './factories.js';
 
 /**
  * A registry with everything that cairn brings. Register types of your own in it and give it to
@@ -27,22 +27,8 @@ export function createRegistry(): Registry<Factories> {
     return new ExtendibleHashIndex({ hashKey, initialCapacity });
   });
   registry.register('index', 'DRAM_UNORDERED_MAP', ({ hashKey }) => new MapIndex({ hashKey }));
-  registry.register(
-    'value',
-    'SSD_VALUE_STORE',
-    ({ config, fileSet, storeId, used, tuning, slots }) =>
-      SsdValueStore.open(fileSet, {
-        storeId,
-        used,
-        sizeClasses: slots.sizeClasses,
-        capacityBytes: slots.capacityBytes,
-        cacheBytes: tuning.cacheBytes ?? config.cache.capacityBytes,
-        inlineBytesMax: config.log.inlineValueBytes,
-        runBytes: tuning.runBytes,
-        dirtyBytesMax: tuning.dirtyBytesMax,
-        reserveBytesMax: tuning.reserveBytesMax,
-        readOnly: config.readOnly,
-      }),
+  registry.register('value', 'SSD_VALUE_STORE', (context) =>
+    SsdValueStore.open(context.fileSet, ssdOptions(context)),
   );
   registry.register('value', 'DRAM_VALUE_STORE', ({ config, storeId, tuning, slots }) => {
     // The log carries every value; half of it is what one batch may take.
@@ -52,6 +38,18 @@ export function createRegistry(): Registry<Factories> {
     // A pool is written from the first moment on.
     const pool = directory === undefined || config.readOnly ? undefined : { directory, storeId };
     return new DramValueStore({ ...slots, valueBytesMax, pool });
+  });
+  registry.register('value', 'TIERED_VALUE_STORE', (context) => {
+    const { config, memorySlots } = context;
+    return SsdValueStore.open(context.fileSet, {
+      ...ssdOptions(context),
+      tier: {
+        capacityBytes: memorySlots?.capacityBytes ?? 0,
+        highWatermarkRatio: config.value.tiering.highWatermarkRatio,
+        allocator: memorySlots?.allocator ?? 'CONCURRENT_SLAB_MEMORY_POOL',
+        sizeClasses: memorySlots?.sizeClasses,
+      },
+    });
   });
   for (const allocator of BUILTIN_NAMES.dramAllocator) {
     registry.register('dramAllocator', allocator, ({ value }) => ({
@@ -68,6 +66,22 @@ export function createRegistry(): Registry<Factories> {
   registry.register('io', 'IOURING', (config) => openDirectoryFiles(config, 'IOURING'));
   registry.register('io', 'POSIX', (config) => openDirectoryFiles(config, 'POSIX'));
   return registry;
+}
+
+function ssdOptions(context: ValueStoreContext): SsdValueStoreOptions {
+  const { config, storeId, used, tuning, slots } = context;
+  return {
+    storeId,
+    used,
+    sizeClasses: slots.sizeClasses,
+    capacityBytes: slots.capacityBytes,
+    cacheBytes: tuning.cacheBytes ?? config.cache.capacityBytes,
+    inlineBytesMax: config.log.inlineValueBytes,
+    runBytes: tuning.runBytes,
+    dirtyBytesMax: tuning.dirtyBytesMax,
+    reserveBytesMax: tuning.reserveBytesMax,
+    readOnly: config.readOnly,
+  };
 }
 
 /**

@@ -25,6 +25,8 @@ export interface ValueStoreContext {
   readonly tuning: Tuning;
   /** Of the allocator that the configuration names. */
   readonly slots: SlotPlan;
+  /** Of `value.dram_allocator`, where the configuration has an allocator for the device as well. */
+  readonly memorySlots?: SlotPlan | undefined;
 }
 
 /** What an allocator of the addon is made from. */

@@ -100,7 +100,8 @@ async function openParts(
   const slots = allocatorPlan(config, registry);
   // A log comes after the values; the second manifest after both.
   const used = manifest.current.generation > 1 || fileSet.list().some(isSegmentFileName);
-  const context = { config, fileSet, storeId, used, tuning, slots };
+  const memorySlots = memoryPlan(config, registry);
+  const context = { config, fileSet, storeId, used, tuning, slots, memorySlots };
   const makeValues = registry.get('value', config.value.type);
   const values = await madeAsync('value', config.value.type, async () => makeValues(context));
   opened.push(values);
@@ -153,18 +154,22 @@ function checkTypes(config: ResolvedConfig, registry: Registry<Factories>): void
   registry.get('index', config.index.type);
   registry.get('value', config.value.type);
   allocatorPlan(config, registry);
+  memoryPlan(config, registry);
   registry.get('io', config.io.type);
 }
 
 function allocatorPlan(config: ResolvedConfig, registry: Registry<Factories>): SlotPlan {
-  const { ssdAllocator, dramAllocator } = config.value;
+  const { ssdAllocator } = config.value;
   if (ssdAllocator !== undefined) {
     return registry.get('ssdAllocator', ssdAllocator.type)(config);
   }
-  if (dramAllocator !== undefined) {
-    return registry.get('dramAllocator', dramAllocator.type)(config);
-  }
-  return { sizeClasses: undefined, capacityBytes: 0 };
+  return memoryPlan(config, registry) ?? { sizeClasses: undefined, capacityBytes: 0 };
+}
+
+function memoryPlan(config: ResolvedConfig, registry: Registry<Factories>): SlotPlan | undefined {
+  const { dramAllocator } = config.value;
+  if (dramAllocator === undefined) return undefined;
+  return registry.get('dramAllocator', dramAllocator.type)(config);
 }
 
 async function openManifest(fileSet: FileSet, config: ResolvedConfig): Promise<ManifestFile> {

@@ -1,6 +1,7 @@
 import { addon } from '../bindings/addon.js';
 import type { NativeSlotFile } from '../bindings/slot-file.js';
 import { EBADMSG, ENOKEY, readError } from './slot-errors.js';
+import { TierValues } from './tier-values.js';
 import { valueMemory } from './value-memory.js';
 import { PENDING, type Handle, type Pending, type StoredRecord } from './value-store.js';
 
@@ -16,12 +17,15 @@ export class SlotRecords {
   readonly #consumedSlot = addon().NativeSlotFile.stateSlots['consumedReads'] as number;
   readonly #headerBytes = addon().NativeSlotFile.recordHeaderBytes;
   readonly #takeBase = addon().NativeSlotFile.takeBase;
+  readonly #tierBase = addon().NativeSlotFile.tierBase;
+  readonly #tier: TierValues;
 
   constructor(native: NativeSlotFile) {
     this.#native = native;
     this.#state = native.state;
     this.#arena = Buffer.from(native.arena);
     this.#words = new DataView(native.arena);
+    this.#tier = new TierValues(native);
   }
 
   /** Of `get`: the value, undefined for another key, PENDING. @throws CairnError. */
@@ -31,6 +35,7 @@ export class SlotRecords {
   ): Buffer | undefined | Pending {
     if (typeof found === 'number') {
       if (found < 0) throw readError(found, handle);
+      if (found >= this.#tierBase) return this.#tier.valueAt(found - this.#tierBase);
       return this.#arenaValue(found);
     }
     if (found === undefined) return undefined;

@@ -1,11 +1,13 @@
 import { addon } from '../bindings/addon.js';
 import type { FileId, FileSet } from '../bindings/file-set.js';
-import type { NativeSlotFile } from '../bindings/slot-file.js';
+import type { NativeSlotFile, NativeTierOptions } from '../bindings/slot-file.js';
 import { errnoError } from '../bindings/status.js';
 import { asError, type CairnError } from '../common/errors.js';
 import { GroupedSync } from './grouped-sync.js';
 import { holdSlots } from './copy-hold.js';
 import { gatherFromDevice } from './device-gather.js';
+import { gatherTiered } from './tier-values.js';
+import { slotFileStats } from './slot-file-stats.js';
 import { closedError, EBADMSG, ENOSPC, misplacedError, placeError } from './slot-errors.js';
 import { SlotFileMover, type RecordMover } from './record-mover.js';
 import { SlotRecords } from './slot-records.js';
@@ -36,11 +38,16 @@ export interface SsdValueStoreOptions {
   readonly dirtyBytesMax: number;
   readonly reserveBytesMax: number;
   readonly readOnly: boolean;
+  /** `TIERED_VALUE_STORE`: copies in memory of what is asked for most. */
+  readonly tier?: NativeTierOptions | undefined;
 }
 
 const RETIRED_MAX = 256;
 
-/** `SSD_VALUE_STORE`: records in slots of one file, placed by the allocator of the addon. */
+/**
+ * `SSD_VALUE_STORE`: records in slots of one file, placed by the allocator of the addon. With `tier`
+ * it is `TIERED_VALUE_STORE`.
+ */
 export class SsdValueStore implements ValueStore {
   readonly capabilities: ValueStoreCapabilities;
   readonly mover: RecordMover;
@@ -51,6 +58,7 @@ export class SsdValueStore implements ValueStore {
   readonly #state: Float64Array;
   readonly #slots = addon().NativeSlotFile.stateSlots;
   readonly #token: number;
+  readonly #tiered: boolean;
   readonly #records: SlotRecords;
   readonly #sync: GroupedSync;
   /** Replaced slots the addon has not heard of: a call for each would cost a tenth of a put. */
@@ -94,7 +102,9 @@ export class SsdValueStore implements ValueStore {
       dirtyBytesMax: options.dirtyBytesMax,
       reserveBytesMax: options.reserveBytesMax,
       token: this.#token,
+      tier: options.tier,
     });
+    this.#tiered = options.tier !== undefined;
     this.#state = this.#native.state;
     this.#records = new SlotRecords(this.#native);
     this.mover = new SlotFileMover(fileSet, this.#native, {
@@ -298,7 +308,9 @@ export class SsdValueStore implements ValueStore {
     rows: Uint8Array,
     rowBytes: number,
     missing: Uint32Array,
-  ): Promise<number> {
+  ): number | Promise<number> {
+    if (this.#tiered)
+      return gatherTiered(this, this.#native, handles, keys, rows, rowBytes, missing);
     return gatherFromDevice(this, handles, keys, rows, rowBytes, missing);
   }
 
@@ -359,26 +371,7 @@ export class SsdValueStore implements ValueStore {
 
   stats(): ValueStoreStats {
     this.#native.updateState();
-    const of = (name: string): number => this.#stateOf(name);
-    const liveBytes = of('liveBytes') - of('waitingBytes');
-    return {
-      capacityBytes: of('capacityBytes'),
-      allocatedBytes: of('allocatedBytes'),
-      reservedBytes: of('reservedBytes'),
-      liveSlots: of('liveSlots'),
-      liveBytes,
-      waitingBytes: of('waitingBytes'),
-      garbageRatio: of('allocatedBytes') === 0 ? 0 : 1 - liveBytes / of('allocatedBytes'),
-      movedBytes: of('movedBytes'),
-      compactedCells: of('compactedCells'),
-      punchedBytes: of('punchedBytes'),
-      deviceReads: of('deviceReads'),
-      deviceReadBytes: of('deviceReadBytes'),
-      deviceWrites: of('deviceWrites'),
-      deviceWriteBytes: of('deviceWriteBytes'),
-      memoryHits: of('memoryHits'),
-      memoryBytes: of('cacheBytes') + of('dirtyBytes'),
-    };
+    return slotFileStats((name) => this.#stateOf(name), this.#native.tierStats());
   }
 
   async close(): Promise<void> {

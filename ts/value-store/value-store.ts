@@ -60,6 +60,26 @@ export interface ValueStoreStats {
   readonly memoryBytes: number;
   /** Of stores in memory whose slots lie in a file. */
   readonly pool?: PoolStats | undefined;
+  /** Of stores that keep copies in memory of what is asked for most. */
+  readonly tier?: TierStats | undefined;
+}
+
+/** The copies in memory of a `TIERED_VALUE_STORE`. */
+export interface TierStats {
+  readonly capacityBytes: number;
+  /** Now taken by copies, with the tables that find them; at most `capacityBytes`. */
+  readonly memoryBytes: number;
+  /** Now in slots that hold a copy. */
+  readonly recordBytes: number;
+  readonly records: number;
+  /** Gets that a copy answered. */
+  readonly hits: number;
+  /** Gets of present keys that none answered. */
+  readonly misses: number;
+  /** Copies made of what was read. */
+  readonly promotions: number;
+  /** Copies that went for others. */
+  readonly demotions: number;
 }
 
 export interface PoolStats {

@@ -1,7 +1,7 @@
 import type { SimDisk } from '../../../ts/bindings/addon.js';
 import { FileSet } from '../../../ts/bindings/file-set.js';
 import { resolveConfig } from '../../../ts/config/resolve.js';
-import type { ResolvedConfig } from '../../../ts/config/types.js';
+import type { ResolvedConfig, ValueConfig } from '../../../ts/config/types.js';
 import type { Store } from '../../../ts/engine/api.js';
 import { createRegistry } from '../../../ts/engine/builtins.js';
 import type { Tuning } from '../../../ts/engine/factories.js';
@@ -33,7 +33,21 @@ const TUNING: Tuning = {
 const registry = createRegistry();
 
 export function segmentBytesOf(valueType: string): number {
-  return valueType === 'SSD_VALUE_STORE' ? SEGMENT_BYTES : SEGMENT_BYTES_DRAM;
+  return valueType === 'DRAM_VALUE_STORE' ? SEGMENT_BYTES_DRAM : SEGMENT_BYTES;
+}
+
+/** Room for a few groups of slots only, so that some records have a copy and some do not. */
+const TIER_BYTES = 3 * 1024 * 1024;
+
+function dramAllocatorOf({ valueType, allocator }: Workload): ValueConfig {
+  switch (valueType) {
+    case 'SSD_VALUE_STORE':
+      return {};
+    case 'DRAM_VALUE_STORE':
+      return { dram_allocator: { type: allocator } };
+    case 'TIERED_VALUE_STORE':
+      return { dram_allocator: { type: allocator, capacity_bytes: TIER_BYTES } };
+  }
 }
 
 export function configOf(workload: Workload): ResolvedConfig {
@@ -43,9 +57,7 @@ export function configOf(workload: Workload): ResolvedConfig {
     index: { type: workload.indexType },
     value: {
       type: workload.valueType,
-      ...(workload.valueType === 'DRAM_VALUE_STORE'
-        ? { dram_allocator: { type: workload.allocator } }
-        : {}),
+      ...dramAllocatorOf(workload),
     },
     log: { inline_value_bytes: INLINE_BYTES },
   });

@@ -44,8 +44,8 @@ export interface Workload {
   readonly name: string;
   readonly seed: number;
   readonly keyType: 'bytes' | 'u64';
-  readonly valueType: 'SSD_VALUE_STORE' | 'DRAM_VALUE_STORE';
-  /** Of a store in memory. */
+  readonly valueType: 'SSD_VALUE_STORE' | 'DRAM_VALUE_STORE' | 'TIERED_VALUE_STORE';
+  /** Of a store in memory, or of the copies there. */
   readonly allocator?: string;
   readonly indexType: (typeof INDEX_TYPES)[number];
   /** Completions come in a seeded order. */
@@ -54,6 +54,8 @@ export interface Workload {
 }
 
 export const INDEX_TYPES = ['DRAM_PET_HASH', 'DRAM_EXTENDIBLE_HASH', 'DRAM_UNORDERED_MAP'] as const;
+
+const DRAM_ALLOCATORS = BUILTIN_NAMES.dramAllocator;
 
 const LEVELS: readonly DurabilityLevel[] = ['sync', 'process', 'none'];
 
@@ -74,14 +76,13 @@ export function enumeratedWorkload(length: number, index: number): Workload {
     name: `e${length}.${index}`,
     seed: index,
     keyType: 'bytes',
-    valueType: 'SSD_VALUE_STORE',
+    valueType: index % 5 === 4 ? 'TIERED_VALUE_STORE' : 'SSD_VALUE_STORE',
+    allocator: DRAM_ALLOCATORS[index % DRAM_ALLOCATORS.length] as string,
     indexType: INDEX_TYPES[index % INDEX_TYPES.length] ?? 'DRAM_PET_HASH',
     reorder: false,
     steps,
   };
 }
-
-const DRAM_ALLOCATORS = BUILTIN_NAMES.dramAllocator;
 
 /** 2 to 12 steps at mixed levels, some of them overlapping. */
 export function randomWorkload(seed: number): Workload {
@@ -94,7 +95,7 @@ export function randomWorkload(seed: number): Workload {
     level: oneLevel ?? random.pick(LEVELS),
     overlapped: random.chance(overlap),
   }));
-  return {
+  const workload: Workload = {
     name: `r${seed}`,
     seed,
     keyType: random.chance(0.25) ? 'u64' : 'bytes',
@@ -105,6 +106,8 @@ export function randomWorkload(seed: number): Workload {
     indexType: random.pick(INDEX_TYPES),
     steps,
   };
+  const tiered = random.chance(0.15) && workload.valueType === 'SSD_VALUE_STORE';
+  return tiered ? { ...workload, valueType: 'TIERED_VALUE_STORE' } : workload;
 }
 
 /** The workload that {@link Workload.name} names. */
@@ -122,9 +125,9 @@ export function describeWorkload(workload: Workload): string {
   );
   const order = workload.reorder ? ', completions reordered' : '';
   const value =
-    workload.valueType === 'DRAM_VALUE_STORE'
-      ? `${workload.valueType} ${workload.allocator}`
-      : workload.valueType;
+    workload.valueType === 'SSD_VALUE_STORE'
+      ? workload.valueType
+      : `${workload.valueType} ${workload.allocator}`;
   const what = [workload.keyType, value, workload.indexType].join(', ');
   return `${workload.name} (${what}${order}): ${steps.join(' ')}`;
 }
