@@ -28,6 +28,7 @@ export {
   type Handle,
   type Pending,
   type StoredRecord,
+  type TierStats,
   type ValueStore,
   type ValueStoreCapabilities,
   type ValueStoreStats,

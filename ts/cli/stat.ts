@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { LatencySummary, StoreStats } from '../index.js';
+import type { LatencySummary, StoreStats, TierStats } from '../index.js';
 import { EXIT_OK } from './errors.js';
 import { formatBytes, formatCount, formatDuration, formatMicroseconds } from './format.js';
 import { addStoreOptions } from './options.js';
@@ -27,6 +27,14 @@ export function addStat(program: Command, run: Runner): void {
       return EXIT_OK;
     }),
   );
+}
+
+function tierRows(tier: TierStats): (readonly [string, string])[] {
+  return [
+    ['copies', `${formatCount(tier.records)} (${formatBytes(tier.memoryBytes)})`],
+    ['copies answered', `${formatCount(tier.hits)} of ${formatCount(tier.hits + tier.misses)}`],
+    ['promoted, demoted', `${formatCount(tier.promotions)}, ${formatCount(tier.demotions)}`],
+  ];
 }
 
 export function renderStats(output: Output, stats: StoreStats): string {
@@ -58,6 +66,7 @@ export function renderStats(output: Output, stats: StoreStats): string {
           `${formatCount(values.deviceWrites)} (${formatBytes(values.deviceWriteBytes)})`,
         ],
         ['memory hits', formatCount(values.memoryHits)],
+        ...(values.tier === undefined ? [] : tierRows(values.tier)),
       ],
     },
     {

@@ -10,7 +10,7 @@ describe('the behaviours of the seed system', function () {
   it('has every index with every value store', () => {
     const names = combinations().map(nameOf);
     for (const index of ['DRAM_PET_HASH', 'DRAM_EXTENDIBLE_HASH', 'DRAM_UNORDERED_MAP']) {
-      for (const value of ['SSD_VALUE_STORE SSD_SLAB', 'DRAM_VALUE_STORE CONCURRENT_SLAB']) {
+      for (const value of ['SSD_VALUE_STORE SSD', 'DRAM_VALUE_STORE C', 'TIERED_VALUE_STORE C']) {
         assert.ok(
           names.some((name) => name.startsWith(`${index} ${value}`)),
           `${index} ${value}`,
@@ -24,7 +24,8 @@ describe('the behaviours of the seed system', function () {
       (index === 'DRAM_EXTENDIBLE_HASH' && ssd === 'SSD_SLAB' && dram === undefined) ||
       (index === 'DRAM_UNORDERED_MAP' &&
         value === 'DRAM_VALUE_STORE' &&
-        dram === 'CONCURRENT_SLAB_MEMORY_POOL'),
+        dram === 'CONCURRENT_SLAB_MEMORY_POOL') ||
+      (index === 'DRAM_PET_HASH' && value === 'TIERED_VALUE_STORE' && dram === 'R2_SLAB'),
   );
   for (const [at, combination] of first.entries()) {
     const io = IO_TYPES[at % IO_TYPES.length] as string;
