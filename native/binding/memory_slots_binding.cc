@@ -4,6 +4,7 @@
 
 #include <napi.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -16,6 +17,7 @@
 #include "binding/region_buffer.h"
 #include "cache/slot_record.h"
 #include "cache/virtual_memory.h"
+#include "index/directory_table.h"
 #include "value/memory_slots.h"
 
 namespace cairn {
@@ -58,6 +60,26 @@ bool ArrayArg(const Napi::Value& value, napi_typedarray_type wanted, std::span<T
 bool BytesArg(const Napi::Value& value, std::span<std::byte>* view) {
   return ArrayArg(value, napi_uint8_array, view);
 }
+
+/// The handles that an index in memory has for the keys: looked up while rows are copied, so that
+/// the index's cache lines come along with those of the rows.
+class TableHandles final : public HandleSource {
+ public:
+  TableHandles(const DirectoryTable& table, std::span<const uint64_t> keys)
+      : table_(table), keys_(keys) {}
+  void Fetch(size_t begin, size_t count) override {
+    if (count > 0) table_.Prepare(keys_.subspan(begin, count), probes_.data());
+  }
+  void Take(std::span<Handle> handles) override {
+    table_.Resolve(std::span(probes_).first(handles.size()), handles.data());
+  }
+
+ private:
+  static_assert(kRowsPerStep <= DirectoryTable::kGroupKeys);
+  const DirectoryTable& table_;
+  std::span<const uint64_t> keys_;
+  std::array<HashProbe, kRowsPerStep> probes_;
+};
 
 class NativeMemorySlots final : public Napi::ObjectWrap<NativeMemorySlots> {
  public:
@@ -210,22 +232,32 @@ Napi::Value NativeMemorySlots::Record(const Napi::CallbackInfo& info) {
       env, start, RecordBytes(record.value().key.size(), record.value().value.size()));
 }
 
-/// gather(handles, keys, rows, rowBytes, missing): how many are missing, or -errno.
+/// gather(handles or a NativeHashTable, keys, rows, rowBytes, missing): how many are missing, or
+/// -errno.
 Napi::Value NativeMemorySlots::Gather(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (slots_ == nullptr) return Closed(info);
-  std::span<double> handles;
   std::span<uint64_t> keys;
   std::span<std::byte> rows;
   std::span<uint32_t> missing;
   const uint32_t row_bytes = info[3].As<Napi::Number>().Uint32Value();
-  if (!ArrayArg(info[0], napi_float64_array, &handles) ||
-      !ArrayArg(info[1], napi_biguint64_array, &keys) || !BytesArg(info[2], &rows) ||
-      !ArrayArg(info[4], napi_uint32_array, &missing) || handles.size() < keys.size() ||
-      rows.size() < keys.size() * row_bytes || missing.size() < keys.size()) {
+  if (!ArrayArg(info[1], napi_biguint64_array, &keys) || !BytesArg(info[2], &rows) ||
+      !ArrayArg(info[4], napi_uint32_array, &missing) || rows.size() < keys.size() * row_bytes ||
+      missing.size() < keys.size()) {
     return Number(env, -EINVAL);
   }
-  const size_t missed = slots_->Gather(handles.first(keys.size()), keys, rows, row_bytes, missing);
+  size_t missed = 0;
+  std::span<double> handles;
+  if (ArrayArg(info[0], napi_float64_array, &handles)) {
+    if (handles.size() < keys.size()) return Number(env, -EINVAL);
+    NumberHandles source(handles);
+    missed = slots_->Gather(source, keys, rows, row_bytes, missing);
+  } else {
+    const DirectoryTable* const table = UnwrapHashTable(info[0]);
+    if (table == nullptr) return Number(env, -EINVAL);
+    TableHandles source(*table, keys);
+    missed = slots_->Gather(source, keys, rows, row_bytes, missing);
+  }
   return Number(env, static_cast<double>(missed));
 }
 

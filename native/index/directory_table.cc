@@ -1,6 +1,7 @@
 #include "index/directory_table.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/assert.h"
 
@@ -43,6 +44,23 @@ Result<uint32_t> DirectoryTable::AddPart() {
   }
   control_->parts += 1;
   return part;
+}
+
+size_t DirectoryTable::FindBatch(std::span<const uint64_t> keys, std::span<double> handles) const {
+  CAIRN_ASSERT(handles.size() >= keys.size());
+  std::array<HashProbe, kGroupKeys> probes;
+  std::array<Handle, kGroupKeys> found;
+  size_t hits = 0;
+  for (size_t begin = 0; begin < keys.size(); begin += kGroupKeys) {
+    const size_t count = std::min(kGroupKeys, keys.size() - begin);
+    Prepare(keys.subspan(begin, count), probes.data());
+    Resolve(std::span(probes).first(count), found.data());
+    for (size_t i = 0; i < count; ++i) {
+      handles[begin + i] = static_cast<double>(found[i]);
+      hits += found[i] != kNoHandle;
+    }
+  }
+  return hits;
 }
 
 Status DirectoryTable::PutBatch(std::span<const uint64_t> keys, std::span<const double> handles,

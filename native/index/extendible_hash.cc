@@ -59,9 +59,9 @@ Result<uint32_t> ExtendibleHash::AddBucket(uint32_t bucket_depth) {
   return number;
 }
 
-HashEntry* ExtendibleHash::Find(HashBucket& bucket, const KeyHash& hash) const {
+const HashEntry* ExtendibleHash::Find(const HashBucket& bucket, const KeyHash& hash) const {
   for (uint32_t place = Home(hash.h);; place = After(place)) {
-    HashEntry& entry = bucket.entries[place];
+    const HashEntry& entry = bucket.entries[place];
     // An empty entry equals the hash of zeros, and is where that belongs.
     if (Equal(entry, hash) || entry.empty()) return &entry;
   }
@@ -173,30 +173,25 @@ void ExtendibleHash::PrefetchForPut(const KeyHash& masked) const {
   __builtin_prefetch(&bucket.entries[Home(masked.h)], 1);
 }
 
-size_t ExtendibleHash::FindBatch(std::span<const uint64_t> keys, std::span<double> handles) const {
-  CAIRN_ASSERT(handles.size() >= keys.size());
-  std::array<KeyHash, kGroupKeys> hashes;
-  std::array<HashBucket*, kGroupKeys> buckets;
-  size_t hits = 0;
-  for (size_t begin = 0; begin < keys.size(); begin += kGroupKeys) {
-    const size_t count = std::min(kGroupKeys, keys.size() - begin);
-    for (size_t i = 0; i < count; ++i) {
-      hashes[i] = Masked(hasher_.HashU64(keys[begin + i]));
-      __builtin_prefetch(&directory_[SlotIndexOf(hashes[i].d)]);
-    }
-    for (size_t i = 0; i < count; ++i) {
-      buckets[i] = &Bucket(SlotIndexOf(hashes[i].d));
-      const HashEntry* home = &buckets[i]->entries[Home(hashes[i].h)];
-      __builtin_prefetch(home);
-      __builtin_prefetch(home + 4);
-    }
-    for (size_t i = 0; i < count; ++i) {
-      const Handle handle = Find(*buckets[i], hashes[i])->handle();
-      handles[begin + i] = static_cast<double>(handle);
-      hits += handle != kNoHandle;
-    }
+void ExtendibleHash::Prepare(std::span<const uint64_t> keys, HashProbe* probes) const {
+  for (size_t i = 0; i < keys.size(); ++i) {
+    probes[i].hash = Masked(hasher_.HashU64(keys[i]));
+    __builtin_prefetch(&directory_[SlotIndexOf(probes[i].hash.d)]);
   }
-  return hits;
+  for (size_t i = 0; i < keys.size(); ++i) {
+    const HashBucket& bucket = Bucket(SlotIndexOf(probes[i].hash.d));
+    const HashEntry* const home = &bucket.entries[Home(probes[i].hash.h)];
+    __builtin_prefetch(home);
+    __builtin_prefetch(home + 4);
+    probes[i].at = &bucket;
+  }
+}
+
+void ExtendibleHash::Resolve(std::span<const HashProbe> probes, Handle* handles) const {
+  for (size_t i = 0; i < probes.size(); ++i) {
+    const auto& bucket = *static_cast<const HashBucket*>(probes[i].at);
+    handles[i] = Find(bucket, probes[i].hash)->handle();
+  }
 }
 
 }  // namespace cairn

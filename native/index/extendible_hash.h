@@ -36,7 +36,8 @@ class ExtendibleHash final : public DirectoryTable {
 
   Result<Handle> Put(const KeyHash& hash, Handle handle) override;
   Status MakeRoom(const KeyHash& hash) override;
-  size_t FindBatch(std::span<const uint64_t> keys, std::span<double> handles) const override;
+  void Prepare(std::span<const uint64_t> keys, HashProbe* probes) const override;
+  void Resolve(std::span<const HashProbe> probes, Handle* handles) const override;
 
  private:
   ExtendibleHash(const HashTableOptions& options, std::shared_ptr<MappedMemory> control_memory,
@@ -51,7 +52,11 @@ class ExtendibleHash final : public DirectoryTable {
     return (((h & placement_mask_) >> 16) * kBucketEntries) >> 16;
   }
   /// The entry of a (masked) hash, or the empty one where it belongs.
-  HashEntry* Find(HashBucket& bucket, const KeyHash& hash) const;
+  /// The entry of these (masked) words, or the empty one where they belong.
+  const HashEntry* Find(const HashBucket& bucket, const KeyHash& hash) const;
+  HashEntry* Find(HashBucket& bucket, const KeyHash& hash) const {
+    return const_cast<HashEntry*>(Find(std::as_const(bucket), hash));
+  }
   /// Adds an entry that is absent to a bucket that has room.
   void Add(HashBucket& bucket, const HashEntry& entry) const;
 

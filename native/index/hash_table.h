@@ -44,7 +44,8 @@ class HashTable final : public DirectoryTable {
   /// The old handle, kNoHandle when absent.
   Handle Delete(const KeyHash& hash);
   Status MakeRoom(const KeyHash& hash) override;
-  size_t FindBatch(std::span<const uint64_t> keys, std::span<double> handles) const override;
+  void Prepare(std::span<const uint64_t> keys, HashProbe* probes) const override;
+  void Resolve(std::span<const HashProbe> probes, Handle* handles) const override;
 
  private:
   HashTable(const HashTableOptions& options, std::shared_ptr<MappedMemory> control_memory,

@@ -15,6 +15,7 @@
 #include "cache/pool_file.h"
 #include "cache/slot_record.h"
 #include "cache/virtual_memory.h"
+#include "value/handle_source.h"
 
 namespace cairn {
 
@@ -63,10 +64,11 @@ class MemorySlots final : private GroupListener {
   size_t PlaceRows(std::span<const uint64_t> keys, std::span<const std::byte> rows,
                    uint32_t row_bytes, uint64_t sequence, std::span<double> handles);
 
-  /// Copies the values at handles[i] that are row_bytes long and of keys[i] to row i. The other
-  /// rows become zeros, and their numbers go to `missing` in ascending order. Returns their count.
-  size_t Gather(std::span<const double> handles, std::span<const uint64_t> keys,
-                std::span<std::byte> rows, uint32_t row_bytes, std::span<uint32_t> missing) const;
+  /// Copies the values at the handles of `source` that are row_bytes long and of keys[i] to row i.
+  /// The other rows become zeros, and their numbers go to `missing` in ascending order. Returns
+  /// their count.
+  size_t Gather(HandleSource& source, std::span<const uint64_t> keys, std::span<std::byte> rows,
+                uint32_t row_bytes, std::span<uint32_t> missing) const;
 
   /// The mapping, for views that outlive this object.
   const std::shared_ptr<VirtualMemory>& memory() const { return memory_; }

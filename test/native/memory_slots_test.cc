@@ -172,7 +172,8 @@ TEST(gather_copies_rows_and_lists_what_is_missing) {
   handles[5] = -1;
   std::vector<std::byte> out(kRows * kRowBytes, std::byte{0xee});
   std::vector<uint32_t> missing(kRows);
-  EXPECT_EQ(slots->Gather(handles, keys, out, kRowBytes, missing), 5u);
+  NumberHandles source(handles);
+  EXPECT_EQ(slots->Gather(source, keys, out, kRowBytes, missing), 5u);
   const std::vector<uint32_t> listed(missing.begin(), missing.begin() + 5);
   EXPECT(listed == (std::vector<uint32_t>{0, 1, 3, 4, 5}));
   for (const uint32_t row : listed) std::memset(rows.data() + row * kRowBytes, 0, kRowBytes);

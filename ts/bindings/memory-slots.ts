@@ -1,3 +1,4 @@
+import type { NativeHashTable } from './hash-table.js';
 /**
  * Slots in memory (native/binding/memory_slots_binding.cc). A failure is a negative errno; arguments
  * of the wrong type or size are -EINVAL, a closed object -EBADF.
@@ -25,9 +26,12 @@ export interface NativeMemorySlots {
   region(index: number): ArrayBuffer | undefined;
   /** A copy of the whole record, or -EBADMSG when the handle is not live. */
   record(handle: number): Buffer | number;
-  /** @returns how many entries of `missing` are filled. */
+  /**
+   * @param source the handles, or the table that has them.
+   * @returns how many entries of `missing` are filled, or -errno.
+   */
   gather(
-    handles: Float64Array,
+    source: Float64Array | NativeHashTable,
     keys: BigUint64Array,
     rows: Uint8Array,
     rowBytes: number,

@@ -82,11 +82,18 @@ export class ReadPath {
   gather(keys: BigUint64Array, rows: Uint8Array, rowBytes: number): Promise<GatherResult> {
     if (!this.#parts.values.capabilities.resident) return this.#gatherFar(keys, rows, rowBytes);
     const { index, values, meters } = this.#parts;
-    const { handles, absent } = this.#scratchFor(keys.length);
-    meters.gets += keys.length;
-    meters.hits += index.batchGet(keys, handles);
-    const missing = values.gather(handles, keys, rows, rowBytes, absent) as number;
-    return Promise.resolve(this.#gathered(keys.length, rowBytes, absent, missing));
+    const count = keys.length;
+    if (this.#absent.length < count) this.#absent = new Uint32Array(count);
+    let missing: number;
+    if (index.native !== undefined && values.gatherBy !== undefined) {
+      missing = values.gatherBy(index.native, keys, rows, rowBytes, this.#absent);
+    } else {
+      const handles = this.#handlesFor(count);
+      index.batchGet(keys, handles);
+      missing = values.gather(handles, keys, rows, rowBytes, this.#absent) as number;
+    }
+    meters.gets += count;
+    return Promise.resolve(this.#gathered(count, rowBytes, this.#absent, missing));
   }
 
   async #gatherFar(
@@ -96,12 +103,12 @@ export class ReadPath {
   ): Promise<GatherResult> {
     const { index, values, meters } = this.#parts;
     const handles = new Float64Array(keys.length);
-    meters.gets += keys.length;
-    meters.hits += index.batchGet(keys, handles);
+    index.batchGet(keys, handles);
     const absent = new Uint32Array(keys.length);
     const unpin = values.pin();
     try {
       const missing = await values.gather(handles, keys, rows, rowBytes, absent);
+      meters.gets += keys.length;
       return this.#gathered(keys.length, rowBytes, absent, missing);
     } finally {
       unpin();
@@ -109,21 +116,15 @@ export class ReadPath {
   }
 
   #gathered(count: number, rowBytes: number, absent: Uint32Array, missing: number): GatherResult {
+    this.#parts.meters.hits += count - missing;
     this.#parts.meters.bytesRead += (count - missing) * rowBytes;
     return { missing, missingIndexes: missing === 0 ? NONE : absent.slice(0, missing) };
   }
 
-  /** Arrays for a gather that ends within its call: making them anew costs a tenth of 256 rows. */
-  #scratchFor(count: number): { readonly handles: Float64Array; readonly absent: Uint32Array } {
-    if (this.#handles.length < count) {
-      this.#handles = new Float64Array(count);
-      this.#absent = new Uint32Array(count);
-    }
-    const whole = this.#handles.length === count;
-    return {
-      handles: whole ? this.#handles : this.#handles.subarray(0, count),
-      absent: this.#absent,
-    };
+  /** For a gather that ends within its call: an array for each costs a tenth of 256 rows. */
+  #handlesFor(count: number): Float64Array {
+    if (this.#handles.length < count) this.#handles = new Float64Array(count);
+    return this.#handles.length === count ? this.#handles : this.#handles.subarray(0, count);
   }
 
   /** Handles and copied keys, all looked up at one moment. */

@@ -1,3 +1,4 @@
+import type { NativeHashTable } from '../bindings/hash-table.js';
 import type { KeyHash } from './key-hash.js';
 
 /** The cursor behind the last entry: {@link Index.exportChunk}, {@link Index.handlesFrom}. */
@@ -40,6 +41,8 @@ export interface Index {
   readonly size: number;
   /** Resident memory of the index. */
   readonly memoryBytes: number;
+  /** A table in memory that native components can look keys of a u64 store up in by themselves. */
+  readonly native?: NativeHashTable;
 
   /** @returns the handle, 0 when absent. */
   get(hash: KeyHash): number;

@@ -1,4 +1,5 @@
 import { addon } from '../bindings/addon.js';
+import type { NativeHashTable } from '../bindings/hash-table.js';
 import type { NativeMemorySlots } from '../bindings/memory-slots.js';
 import { errnoError } from '../bindings/status.js';
 import { CairnError } from '../common/errors.js';
@@ -174,7 +175,27 @@ export class DramValueStore implements ValueStore {
     rowBytes: number,
     missing: Uint32Array,
   ): number {
-    const count = this.#native.gather(handles, keys, rows, rowBytes, missing);
+    return this.#gather(handles, keys, rows, rowBytes, missing);
+  }
+
+  gatherBy(
+    table: NativeHashTable,
+    keys: BigUint64Array,
+    rows: Uint8Array,
+    rowBytes: number,
+    missing: Uint32Array,
+  ): number {
+    return this.#gather(table, keys, rows, rowBytes, missing);
+  }
+
+  #gather(
+    source: Float64Array | NativeHashTable,
+    keys: BigUint64Array,
+    rows: Uint8Array,
+    rowBytes: number,
+    missing: Uint32Array,
+  ): number {
+    const count = this.#native.gather(source, keys, rows, rowBytes, missing);
     if (count < 0) throw errnoError(count, { operation: 'gather' });
     return count;
   }

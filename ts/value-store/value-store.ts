@@ -1,3 +1,4 @@
+import type { NativeHashTable } from '../bindings/hash-table.js';
 import type { CairnError } from '../common/errors.js';
 import type { RecordMover } from './record-mover.js';
 
@@ -217,6 +218,20 @@ export interface ValueStore {
     rowBytes: number,
     missing: Uint32Array,
   ): number | Promise<number>;
+
+  /**
+   * {@link gather} of the handles that `table` has for the keys, looked up while rows are copied.
+   * Only of resident stores.
+   *
+   * @returns how many entries of `missing` are filled (ascending).
+   */
+  gatherBy?(
+    table: NativeHashTable,
+    keys: BigUint64Array,
+    rows: Uint8Array,
+    rowBytes: number,
+    missing: Uint32Array,
+  ): number;
 
   /** The record at `handle` was replaced or deleted by the log record `sequence`. */
   retire(handle: Handle, sequence: number): void;
