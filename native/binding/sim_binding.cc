@@ -66,6 +66,14 @@ uint64_t NumberOr(const Napi::Object& object, const char* name, uint64_t otherwi
                           : otherwise;
 }
 
+/// File and page, one after the other.
+std::vector<SimPlace> PlacesArg(const Napi::Value& value) {
+  const auto words = value.As<Napi::Uint32Array>();
+  std::vector<SimPlace> places(words.ElementLength() / 2);
+  for (size_t i = 0; i < places.size(); ++i) places[i] = {words[2 * i], words[2 * i + 1]};
+  return places;
+}
+
 bool Flag(const Napi::Object& object, const char* name) {
   const Napi::Value value = object.Get(name);
   return value.IsBoolean() && value.As<Napi::Boolean>().Value();
@@ -82,12 +90,14 @@ class SimDiskBinding final : public Napi::ObjectWrap<SimDiskBinding> {
   Napi::Value EventCount(const Napi::CallbackInfo& info);
   Napi::Value FreeBits(const Napi::CallbackInfo& info);
   Napi::Value Crash(const Napi::CallbackInfo& info);
+  Napi::Value Restart(const Napi::CallbackInfo& info);
   Napi::Value Inject(const Napi::CallbackInfo& info);
   Napi::Value ClearFaults(const Napi::CallbackInfo& info);
   Napi::Value StopAt(const Napi::CallbackInfo& info);
   Napi::Value SetCapacity(const Napi::CallbackInfo& info);
   Napi::Value ImageHash(const Napi::CallbackInfo& info);
   Napi::Value PlacesRead(const Napi::CallbackInfo& info);
+  Napi::Value AddPlacesRead(const Napi::CallbackInfo& info);
   Napi::Value FileNames(const Napi::CallbackInfo& info);
   Napi::Value ReadFile(const Napi::CallbackInfo& info);
   Napi::Value WriteFile(const Napi::CallbackInfo& info);
@@ -100,6 +110,7 @@ class SimDiskBinding final : public Napi::ObjectWrap<SimDiskBinding> {
   Napi::Value Release(const Napi::CallbackInfo& info);
 
   Napi::Value BadArgument(const Napi::CallbackInfo& info, const char* what);
+  Napi::Value Made(const Napi::CallbackInfo& info, std::shared_ptr<SimDisk> disk);
   bool PointArg(const Napi::CallbackInfo& info, uint32_t* point) const;
   std::shared_ptr<SimDisk> disk_;
 };
@@ -145,7 +156,7 @@ Napi::Value SimDiskBinding::FreeBits(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(disk_->CountUnits(point, sector_bytes)));
 }
 
-/// crash(point, choice)
+/// crash(point, choice, record = true)
 Napi::Value SimDiskBinding::Crash(const Napi::CallbackInfo& info) {
   uint32_t point = 0;
   if (!PointArg(info, &point)) return BadArgument(info, "crash takes a recorded point");
@@ -159,10 +170,19 @@ Napi::Value SimDiskBinding::Crash(const Napi::CallbackInfo& info) {
   choice.mask = NumberOr(given, "mask", 0);
   choice.seed = NumberOr(given, "seed", 0);
   choice.sector_bytes = static_cast<uint32_t>(NumberOr(given, "sectorBytes", kSimSectorBytes));
+  return Made(info, disk_->Crash(point, choice, !info[2].IsBoolean() || info[2].ToBoolean()));
+}
+
+/// restart(record = true)
+Napi::Value SimDiskBinding::Restart(const Napi::CallbackInfo& info) {
+  return Made(info, disk_->Restart(!info[0].IsBoolean() || info[0].ToBoolean()));
+}
+
+Napi::Value SimDiskBinding::Made(const Napi::CallbackInfo& info, std::shared_ptr<SimDisk> disk) {
   const Napi::Object made =
       info.This().As<Napi::Object>().Get("constructor").As<Napi::Function>().New({});
   if (info.Env().IsExceptionPending()) return info.Env().Undefined();
-  Unwrap(made)->disk_ = disk_->Crash(point, choice);
+  Unwrap(made)->disk_ = std::move(disk);
   return made;
 }
 
@@ -212,10 +232,14 @@ Napi::Value SimDiskBinding::ImageHash(const Napi::CallbackInfo& info) {
   if (!info[0].IsTypedArray()) {
     return Napi::String::New(info.Env(), std::to_string(base.Hash()));
   }
-  const auto words = info[0].As<Napi::Uint32Array>();
-  std::vector<SimPlace> places(words.ElementLength() / 2);
-  for (size_t i = 0; i < places.size(); ++i) places[i] = {words[2 * i], words[2 * i + 1]};
-  return Napi::String::New(info.Env(), std::to_string(base.Hash(places)));
+  return Napi::String::New(info.Env(), std::to_string(base.Hash(PlacesArg(info[0]))));
+}
+
+/// addPlacesRead(places)
+Napi::Value SimDiskBinding::AddPlacesRead(const Napi::CallbackInfo& info) {
+  if (!info[0].IsTypedArray()) return BadArgument(info, "addPlacesRead takes places");
+  disk_->AddPlacesRead(PlacesArg(info[0]));
+  return info.Env().Undefined();
 }
 
 /// placesRead(): Uint32Array of file and page, one after the other.
@@ -310,12 +334,14 @@ void SimDiskBinding::Register(Napi::Env env, Napi::Object exports) {
                               InstanceAccessor<&SimDiskBinding::EventCount>("eventCount"),
                               InstanceMethod<&SimDiskBinding::FreeBits>("freeBits"),
                               InstanceMethod<&SimDiskBinding::Crash>("crash"),
+                              InstanceMethod<&SimDiskBinding::Restart>("restart"),
                               InstanceMethod<&SimDiskBinding::Inject>("inject"),
                               InstanceMethod<&SimDiskBinding::ClearFaults>("clearFaults"),
                               InstanceMethod<&SimDiskBinding::StopAt>("stopAt"),
                               InstanceMethod<&SimDiskBinding::SetCapacity>("setCapacity"),
                               InstanceMethod<&SimDiskBinding::ImageHash>("imageHash"),
                               InstanceMethod<&SimDiskBinding::PlacesRead>("placesRead"),
+                              InstanceMethod<&SimDiskBinding::AddPlacesRead>("addPlacesRead"),
                               InstanceMethod<&SimDiskBinding::FileNames>("fileNames"),
                               InstanceMethod<&SimDiskBinding::ReadFile>("readFile"),
                               InstanceMethod<&SimDiskBinding::WriteFile>("writeFile"),

@@ -178,7 +178,7 @@ int64_t SimDisk::FinishRead(SimRequest* request) {
   const uint64_t end = offset + request->target.size();
   for (uint64_t page = offset / kPageBytes; page * kPageBytes < end; ++page) {
     const SimPlace place{operation.inode, static_cast<uint32_t>(page)};
-    if (places_written_.count(place) == 0) places_read_.insert(place);
+    AddPlacesRead({&place, 1});
   }
   return static_cast<int64_t>(request->target.size());
 }
@@ -234,9 +234,23 @@ size_t SimDisk::CountUnits(uint32_t point, uint32_t sector_bytes) {
   return crash_states_.CountUnits(sector_bytes);
 }
 
-std::shared_ptr<SimDisk> SimDisk::Crash(uint32_t point, const CrashChoice& choice) {
+std::shared_ptr<SimDisk> SimDisk::Crash(uint32_t point, const CrashChoice& choice, bool record) {
   crash_states_.MoveTo(point);
-  return std::make_shared<SimDisk>(options_, crash_states_.Materialize(choice));
+  SimOptions options = options_;
+  options.record = record;
+  return std::make_shared<SimDisk>(options, crash_states_.Materialize(choice));
+}
+
+std::shared_ptr<SimDisk> SimDisk::Restart(bool record) const {
+  SimOptions options = options_;
+  options.record = record;
+  return std::make_shared<SimDisk>(options, live_);
+}
+
+void SimDisk::AddPlacesRead(std::span<const SimPlace> places) {
+  for (const SimPlace& place : places) {
+    if (places_written_.count(place) == 0) places_read_.insert(place);
+  }
 }
 
 void SimDisk::RecordEdit(const std::string& name) {

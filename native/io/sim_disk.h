@@ -76,12 +76,16 @@ class SimDisk {
   const SimTrace& trace() const { return trace_; }
   /// See SimCrashStates. Needs options.record.
   size_t CountUnits(uint32_t point, uint32_t sector_bytes);
-  /// A disk that recovered from the power cut with `choice` kept; records if this one does.
-  std::shared_ptr<SimDisk> Crash(uint32_t point, const CrashChoice& choice);
+  /// A disk that recovered from the power cut with `choice` kept.
+  std::shared_ptr<SimDisk> Crash(uint32_t point, const CrashChoice& choice, bool record);
+  /// A disk that begins with what is there now.
+  std::shared_ptr<SimDisk> Restart(bool record) const;
 
   /// The pages that were read before they were written, ascending: what is done with this disk, if
   /// nothing else decides it, is done with every one that begins with these and the same names.
   const std::set<SimPlace>& places_read() const { return places_read_; }
+  /// Counts these as read now: by what went on with a Restart.
+  void AddPlacesRead(std::span<const SimPlace> places);
 
   void Inject(const SimFault& fault) { faults_.push_back(fault); }
   void ClearFaults() { faults_.clear(); }

@@ -151,7 +151,10 @@ export interface SimFault {
 export interface SimDisk {
   readonly eventCount: number;
   freeBits(point: number, sectorBytes?: number): number;
-  crash(point: number, choice: CrashChoice): SimDisk;
+  /** @param record @default true */
+  crash(point: number, choice: CrashChoice, record?: boolean): SimDisk;
+  /** A disk that begins with what is there now. @param record @default true */
+  restart(record?: boolean): SimDisk;
   inject(fault: SimFault): void;
   clearFaults(): void;
   stopAt(event: number): void;
@@ -160,6 +163,8 @@ export interface SimDisk {
   imageHash(places?: Uint32Array): string;
   /** File and page, one after the other, of what was read before it was written. */
   placesRead(): Uint32Array;
+  /** These count as read now: by what went on with a restart. */
+  addPlacesRead(places: Uint32Array): void;
   fileNames(): string[];
   readFile(name: string): Uint8Array | undefined;
   writeFile(name: string, bytes: Uint8Array): void;

@@ -37,7 +37,7 @@ interface Snapshot {
 export class Backups {
   readonly #parts: StoreParts;
   readonly #checkpointer: Checkpointer;
-  readonly #stopped = new AbortController();
+  readonly #stopped = { aborted: false };
   #queue: Promise<unknown> = Promise.resolve();
 
   constructor(parts: StoreParts, checkpointer: Checkpointer) {
@@ -53,14 +53,14 @@ export class Backups {
 
   /** The store is closed: a backup under way is given up. */
   async stop(): Promise<void> {
-    this.#stopped.abort();
+    this.#stopped.aborted = true;
     await this.#queue;
   }
 
   async #run(path: string, options: BackupOptions): Promise<BackupReport> {
     const parts = this.#parts;
     refuseUnsupported(parts);
-    const watch = new Watch(options, this.#stopped.signal);
+    const watch = new Watch(options, this.#stopped);
     watch.check();
     const target = await this.#openTarget(path);
     try {
@@ -308,14 +308,14 @@ async function removeFiles(target: FileSet): Promise<void> {
 /** Progress, the caller's signal, and what was found damaged. */
 class Watch {
   readonly #options: BackupOptions;
-  readonly #stopped: AbortSignal;
+  readonly #stopped: { readonly aborted: boolean };
   #reported = performance.now();
   #bytes = 0;
   #totalBytes = 0;
   #damagedCount = 0;
   readonly #damaged: { file: string; offset: number; reason: string }[] = [];
 
-  constructor(options: BackupOptions, stopped: AbortSignal) {
+  constructor(options: BackupOptions, stopped: { readonly aborted: boolean }) {
     this.#options = options;
     this.#stopped = stopped;
   }

@@ -1,4 +1,5 @@
 import type { FileSet } from '../bindings/file-set.js';
+import type { Machine } from '../config/machine.js';
 import type { ResolvedConfig } from '../config/types.js';
 import type { Index } from '../index/index.js';
 import type { ValueStore } from '../value-store/value-store.js';
@@ -52,6 +53,8 @@ export interface Tuning {
   readonly logGroupBytes?: number;
   readonly cacheBytes?: number;
   readonly compaction?: CompactionTuning;
+  /** @default asked for at every open, of files of the kernel */
+  readonly machine?: Machine;
 }
 
 export interface CompactionTuning {

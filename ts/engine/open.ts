@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { FileSet } from '../bindings/file-set.js';
 import { CairnError } from '../common/errors.js';
+import { readMachine } from '../config/machine.js';
 import { resolveConfig } from '../config/resolve.js';
 import { compareWithStored, toStoredJson } from '../config/stored.js';
 import type { ResolvedConfig, StoreConfig } from '../config/types.js';
@@ -49,10 +50,11 @@ export async function open(
   options: OpenOptions = {},
 ): Promise<Store> {
   const registry = options.registry ?? createRegistry();
-  const resolved = resolveConfig(pathOrConfig, config, { names: registry.allNames() });
+  const machine = readMachine();
+  const resolved = resolveConfig(pathOrConfig, config, { names: registry.allNames(), machine });
   checkTypes(resolved, registry);
   const fileSet = await registry.get('io', resolved.io.type)(resolved);
-  return openWithFileSet(fileSet, resolved, registry);
+  return openWithFileSet(fileSet, resolved, registry, { ...TUNING, machine });
 }
 
 /**
@@ -87,7 +89,8 @@ async function openParts(
   opened.push(manifest);
   // What the document leaves out is as the store was made.
   const names = registry.allNames();
-  const config = compareWithStored(asked, manifest.current.config, { names });
+  const { machine } = tuning;
+  const config = compareWithStored(asked, manifest.current.config, { names, machine });
   checkStoredTypes(config, registry);
   checkTypes(config, registry);
   const { storeId, hashKey } = manifest.current;

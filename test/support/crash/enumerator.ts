@@ -102,12 +102,12 @@ export async function checkState(
   let disk: SimDisk | undefined;
   try {
     if (second === undefined) {
-      disk = recording.disk.crash(point, choice);
+      disk = recording.disk.crash(point, choice, state.twice === true);
     } else {
       const recoveredFrom = { point, choice };
-      first ??= (await checkState(recording, recoveredFrom)).recovered;
+      first ??= (await checkState(recording, { ...recoveredFrom, twice: true })).recovered;
       if (first === undefined) throw new Error('the first recovery fails by itself');
-      disk = first.disk.crash(second.point, second.choice);
+      disk = first.disk.crash(second.point, second.choice, false);
     }
     const check = (contents: Contents): void => {
       const wrong = recording.oracle.check(withoutExtra(contents), point, processOnly);
@@ -121,7 +121,7 @@ export async function checkState(
       disk.release();
       return { violation: undefined, known: true, recovered: undefined };
     }
-    const recovered = await recoverOnce(recording, disk, brief, check);
+    const recovered = await recoverOnce(recording, disk, brief, check, known);
     known?.add(disk, { contents: recovered.contents, extended: !brief });
     return { violation: undefined, recovered };
   } catch (error) {
@@ -141,6 +141,7 @@ function checkSecond(before: Recovered, contents: Contents, point: number): void
 }
 
 function withoutExtra(contents: Contents): Contents {
+  if (!contents.has(EXTRA_KEY)) return contents;
   const rest = new Map(contents);
   rest.delete(EXTRA_KEY);
   return rest;
@@ -151,9 +152,10 @@ async function recoverOnce(
   disk: SimDisk,
   brief: boolean,
   check: (contents: Contents) => void,
+  known: KnownImages | undefined,
 ): Promise<Recovered> {
-  const { workload, config, oracle } = recording;
-  const names = [...oracle.keys, EXTRA_KEY];
+  const { workload, config } = recording;
+  const names = namesOf(recording);
   let store: Store | undefined = await openOn(disk, config);
   try {
     const opened = disk.eventCount;
@@ -170,18 +172,45 @@ async function recoverOnce(
     await store.close();
     store = undefined;
     const closed = disk.eventCount;
-    store = await openOn(disk, config);
-    const again = await readAll(store, workload.keyType, names);
+    const again = await readAgain(recording, disk, known);
     const changed = differenceOf(new Map([...contents, [EXTRA_KEY, EXTRA_VALUE]]), again);
     if (changed !== undefined) {
       throw new Error(`${changed} changed after recovery, a put and a reopen`);
     }
-    await store.close();
-    store = undefined;
     return { disk, opened, extended, closed, contents };
   } finally {
     if (store !== undefined) await abandon(disk, store);
   }
+}
+
+/** What the store that was closed on a disk shows when it is opened again. */
+async function readAgain(
+  recording: Recording,
+  disk: SimDisk,
+  known: KnownImages | undefined,
+): Promise<Contents> {
+  const { workload, config } = recording;
+  const restarted = disk.restart(false);
+  const before = known?.find(restarted, false);
+  if (before !== undefined) {
+    disk.addPlacesRead(before.places);
+    restarted.release();
+    return before.contents;
+  }
+  const store = await openOn(restarted, config);
+  try {
+    const contents = await readAll(store, workload.keyType, namesOf(recording));
+    known?.add(restarted, { contents, extended: false });
+    disk.addPlacesRead(restarted.placesRead());
+    return contents;
+  } finally {
+    await store.close();
+    restarted.release();
+  }
+}
+
+function namesOf({ oracle }: Recording): string[] {
+  return [...oracle.keys, EXTRA_KEY];
 }
 
 /** Ends the use of a store as a power cut does; closing it in order costs as much as opening it. */

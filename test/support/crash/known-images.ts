@@ -8,6 +8,11 @@ export interface KnownImage {
   readonly extended: boolean;
 }
 
+export interface FoundImage extends KnownImage {
+  /** What it was opened with had been read there. */
+  readonly places: Uint32Array;
+}
+
 interface ReadSet {
   readonly places: Uint32Array;
   readonly images: Map<string, KnownImage>;
@@ -33,13 +38,13 @@ export class KnownImages {
     return false;
   }
 
-  find(disk: SimDisk, extended: boolean): KnownImage | undefined {
+  find(disk: SimDisk, extended: boolean): FoundImage | undefined {
     for (const [at, set] of this.#sets.entries()) {
       const found = set.images.get(disk.imageHash(set.places));
       if (found === undefined || (extended && !found.extended)) continue;
       this.#sets.splice(at, 1);
       this.#sets.unshift(set);
-      return found;
+      return { ...found, places: set.places };
     }
     return undefined;
   }

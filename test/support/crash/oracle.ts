@@ -37,6 +37,8 @@ interface Version {
 export class Oracle {
   readonly writes: Write[] = [];
   readonly #versions = new Map<string, Version[]>();
+  /** By what a store showed. */
+  readonly #fitting = new WeakMap<Contents, Uint8Array>();
 
   /** Every key that was ever written. */
   get keys(): IterableIterator<string> {
@@ -128,32 +130,56 @@ export class Oracle {
     for (const key of contents.keys()) {
       if (!this.#versions.has(key)) return `key ${key} was never written`;
     }
-    const possible = new Uint8Array(most - least + 1).fill(1);
-    let left = possible.length;
-    for (const [key, versions] of this.#versions) {
-      const found = contents.get(key);
-      for (let count = least; count <= most; count++) {
-        if (possible[count - least] === 0) continue;
-        if (sameValue(valueAfter(versions, count), found)) continue;
-        possible[count - least] = 0;
-        left--;
-      }
-      if (left === 0) return this.#explain(key, found, least, most);
-    }
-    return undefined;
+    const fitting = this.#fit(contents).subarray(least, most + 1);
+    return fitting.includes(1) ? undefined : this.#explain(contents, least, most);
   }
 
-  #explain(key: string, found: Buffer | undefined, least: number, most: number): string {
-    const versions = this.#versions.get(key) ?? [];
-    const known = versions.find((version) => sameValue(version.value, found));
-    let seen = `${found?.length ?? 0} bytes that were never written`;
-    if (found === undefined) seen = 'absent';
-    else if (known !== undefined) seen = `as after write ${known.from}`;
-    return (
-      `no n of ${least} to ${most} gives the state after the first n writes: ` +
-      `key ${key} is ${seen}, written by ${versions.map((version) => version.from).join(', ')}`
-    );
+  /** 1 for each n where the contents are the state after the first n writes. */
+  #fit(contents: Contents): Uint8Array {
+    const length = this.writes.length + 1;
+    let fitting = this.#fitting.get(contents);
+    if (fitting?.length === length) return fitting;
+    fitting = new Uint8Array(length).fill(1);
+    this.#fitting.set(contents, fitting);
+    for (const [key, versions] of this.#versions) {
+      const found = contents.get(key);
+      for (const [at, version] of versions.entries()) {
+        const end = versions[at + 1]?.from ?? length;
+        if (!sameValue(version.value, found)) fitting.fill(0, version.from, end);
+      }
+    }
+    return fitting;
   }
+
+  /** By the first key that leaves no n. */
+  #explain(contents: Contents, least: number, most: number): string {
+    const possible = new Set(Array.from({ length: most - least + 1 }, (_, at) => least + at));
+    for (const [key, versions] of this.#versions) {
+      const found = contents.get(key);
+      for (const count of possible) {
+        if (!sameValue(valueAfter(versions, count), found)) possible.delete(count);
+      }
+      if (possible.size === 0) return explainKey(key, versions, found, least, most);
+    }
+    throw new Error('contents that fit are not to be explained');
+  }
+}
+
+function explainKey(
+  key: string,
+  versions: readonly Version[],
+  found: Buffer | undefined,
+  least: number,
+  most: number,
+): string {
+  const known = versions.find((version) => sameValue(version.value, found));
+  let seen = `${found?.length ?? 0} bytes that were never written`;
+  if (found === undefined) seen = 'absent';
+  else if (known !== undefined) seen = `as after write ${known.from}`;
+  return (
+    `no n of ${least} to ${most} gives the state after the first n writes: ` +
+    `key ${key} is ${seen}, written by ${versions.map((version) => version.from).join(', ')}`
+  );
 }
 
 function valueAfter(versions: readonly Version[], count: number): Buffer | undefined {
@@ -167,5 +193,5 @@ function valueAfter(versions: readonly Version[], count: number): Buffer | undef
 
 function sameValue(left: Buffer | undefined, right: Buffer | undefined): boolean {
   if (left === undefined || right === undefined) return left === right;
-  return left.equals(right);
+  return left.length === right.length && left.equals(right);
 }

@@ -1,5 +1,6 @@
 import type { SimDisk } from '../../../ts/bindings/addon.js';
 import { FileSet } from '../../../ts/bindings/file-set.js';
+import { readMachine } from '../../../ts/config/machine.js';
 import { resolveConfig } from '../../../ts/config/resolve.js';
 import type { ResolvedConfig, ValueConfig } from '../../../ts/config/types.js';
 import type { Store } from '../../../ts/engine/api.js';
@@ -27,6 +28,7 @@ const TUNING: Tuning = {
   reserveBytesMax: 64 * 1024,
   logGroupBytes: 16 * 1024,
   cacheBytes: 32 * 1024,
+  machine: readMachine(),
   compaction: { slackBytes: 4 * 1024, lotBytes: 16 * 1024 },
 };
 
