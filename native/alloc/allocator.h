@@ -13,6 +13,10 @@ using Handle = uint64_t;
 
 inline constexpr Handle kNoHandle = 0;
 inline constexpr uint64_t kHandleUnitBytes = 64;
+/// The space that a handle can name: 2^40 units of 64 B.
+inline constexpr uint64_t kAddressSpaceBytes = uint64_t{1} << 46;
+/// What the medium gives and takes back: groups begin at multiples of it.
+inline constexpr uint64_t kAllocationUnitBytes = 1 << 20;
 
 constexpr Handle MakeHandle(uint64_t offset_bytes, uint8_t size_class) {
   return (offset_bytes / kHandleUnitBytes) << 8 | size_class;
@@ -35,11 +39,14 @@ struct CellRun {
   uint32_t cells = 0;
 };
 
-/// Cells of one class that are to be emptied by moving their records elsewhere.
-struct SparseCells {
+struct Cell {
   uint8_t size_class = 0;
-  std::vector<uint64_t> offsets;
+  uint64_t offset_bytes = 0;
+  bool operator==(const Cell&) const = default;
 };
+
+/// Cells that are to be emptied by moving their records elsewhere.
+using SparseCells = std::vector<Cell>;
 
 struct AllocatorStats {
   uint64_t capacity_bytes = 0;   // 0: bounded by the medium only
@@ -91,8 +98,8 @@ class Allocator {
   /// first, with about live_bytes_max in live slots; none: nothing is to be gained. A cell is not
   /// taken twice before it was free again.
   virtual SparseCells TakeSparse(uint64_t /*live_bytes_max*/) { return {}; }
-  /// As TakeSparse: all cells of a group whose class has enough free cells elsewhere, so that the
-  /// space of the group can serve another class. It hands out no more cells.
+  /// As TakeSparse: all cells of a group whose records have room elsewhere, so that its space can
+  /// serve another class or go back to the medium. It hands out no more cells.
   virtual SparseCells TakeGroup() { return {}; }
   /// Cells that were taken and whose records could not be moved may be taken again.
   virtual void ReturnSparse(const SparseCells& /*cells*/) {}

@@ -1,41 +1,26 @@
 #include "alloc/slab_allocator.h"
 
 #include <algorithm>
-#include <bit>
 #include <utility>
 
-#include "alloc/size_classes.h"
 #include "base/assert.h"
 
 namespace cairn {
 namespace {
 
-constexpr uint64_t kSmallSlotBytes = 8192;
 constexpr uint32_t kSmallGroupOrderMax = 3;
 
 }  // namespace
 
 SlabAllocator::SlabAllocator(Options options)
     : options_(std::move(options)),
+      lookup_(options_.classes),
       partly_free_(options_.classes.size()),
       use_(options_.classes.size()),
+      sparse_(options_.classes),
       pool_(options_.address_space_bytes / kAllocationUnitBytes) {
-  CAIRN_ASSERT(!options_.classes.empty() && options_.classes.size() <= kSizeClassesMax);
   CAIRN_ASSERT(options_.address_space_bytes <= kAddressSpaceBytes);
-  uint32_t smaller = 0;
-  for (const SizeClass& size_class : options_.classes) {
-    CAIRN_ASSERT(size_class.slot_bytes > smaller && size_class.slot_bytes % kHandleUnitBytes == 0);
-    CAIRN_ASSERT(size_class.slots_per_cell >= 1 && size_class.slots_per_cell <= 64);
-    CAIRN_ASSERT(static_cast<uint64_t>(size_class.slots_per_cell) * size_class.slot_bytes <=
-                 size_class.cell_bytes);
-    smaller = size_class.slot_bytes;
-    if (size_class.slots_per_cell > 1) use_[shapes_.size()].sparse.resize(kSparseBuckets);
-    shapes_.push_back(ShapeOf(size_class));
-  }
-  for (uint64_t bytes = 0, next = 0; bytes <= kSmallSlotBytes; bytes += kHandleUnitBytes) {
-    while (next < options_.classes.size() && options_.classes[next].slot_bytes < bytes) ++next;
-    small_classes_.push_back(static_cast<uint8_t>(next));
-  }
+  for (const SizeClass& size_class : options_.classes) shapes_.push_back(ShapeOf(size_class));
   stats_.capacity_bytes = options_.capacity_bytes;
 }
 
@@ -52,20 +37,6 @@ SlabAllocator::Shape SlabAllocator::ShapeOf(const SizeClass& size_class) {
     ++order;
   }
   return {order, static_cast<uint32_t>((kAllocationUnitBytes << order) / cell)};
-}
-
-int SlabAllocator::ClassFor(uint64_t slot_bytes) const {
-  size_t found = 0;
-  if (slot_bytes <= kSmallSlotBytes) {
-    found = small_classes_[(slot_bytes + kHandleUnitBytes - 1) / kHandleUnitBytes];
-  } else {
-    found = std::lower_bound(options_.classes.begin(), options_.classes.end(), slot_bytes,
-                             [](const SizeClass& size_class, uint64_t bytes) {
-                               return size_class.slot_bytes < bytes;
-                             }) -
-            options_.classes.begin();
-  }
-  return found < options_.classes.size() ? static_cast<int>(found) : -1;
 }
 
 bool SlabAllocator::Locate(Handle handle, Place* place) const {
@@ -87,40 +58,31 @@ bool SlabAllocator::Locate(Handle handle, Place* place) const {
   return true;
 }
 
-SlabGroup* SlabAllocator::Group(uint64_t unit) const {
-  const uint64_t leaf = unit / kLeafUnits;
-  if (leaf >= groups_.size() || groups_[leaf] == nullptr) return nullptr;
-  return (*groups_[leaf])[unit % kLeafUnits].get();
-}
-
 SlabGroup& SlabAllocator::KnownGroup(const Place& place) const {
-  SlabGroup* const group = Group(place.group_unit);
+  SlabGroup* const group = groups_.Get(place.group_unit);
   CAIRN_ASSERT(group != nullptr);
   CAIRN_ASSERT(group->size_class() == place.size_class);
   return *group;
 }
 
 SlabGroup& SlabAllocator::AddGroup(uint64_t unit, uint8_t size_class) {
-  const uint64_t leaf = unit / kLeafUnits;
-  if (leaf >= groups_.size()) groups_.resize(leaf + 1);
-  if (groups_[leaf] == nullptr) groups_[leaf] = std::make_unique<Leaf>();
-  std::unique_ptr<SlabGroup>& entry = (*groups_[leaf])[unit % kLeafUnits];
   const SizeClass& shape = options_.classes[size_class];
   const uint32_t cells = shapes_[size_class].cells;
-  entry = std::make_unique<SlabGroup>(unit * kAllocationUnitBytes, size_class, cells,
-                                      shape.slots_per_cell);
+  SlabGroup& group =
+      groups_.Set(unit, std::make_unique<SlabGroup>(unit * kAllocationUnitBytes, size_class, cells,
+                                                    shape.slots_per_cell));
   const uint64_t size_bytes = static_cast<uint64_t>(cells) * shape.cell_bytes;
   stats_.reserved_bytes += size_bytes;
   ++use_[size_class].groups;
   if (options_.listener != nullptr) {
-    options_.listener->OnGroupTaken(entry->offset_bytes(), size_bytes);
+    options_.listener->OnGroupTaken(group.offset_bytes(), size_bytes);
   }
-  return *entry;
+  return group;
 }
 
 SlabGroup* SlabAllocator::PartlyFreeGroup(uint8_t size_class) {
   const uint32_t order = shapes_[size_class].order;
-  if (const auto number = partly_free_[size_class].First()) return Group(*number << order);
+  if (const auto number = partly_free_[size_class].First()) return groups_.Get(*number << order);
   const auto unit = pool_.Take(order);
   return unit ? &AddGroup(*unit, size_class) : nullptr;
 }
@@ -143,7 +105,7 @@ void SlabAllocator::UpdatePartlyFree(const SlabGroup& group) {
       static_cast<uint64_t>(shape.cells) * options_.classes[size_class].cell_bytes;
   stats_.reserved_bytes -= size_bytes;
   --use_[size_class].groups;
-  (*groups_[unit / kLeafUnits])[unit % kLeafUnits].reset();
+  groups_.Remove(unit);
   pool_.Release(unit, shape.order);
   if (options_.listener != nullptr) options_.listener->OnGroupFreed(offset_bytes, size_bytes);
 }
@@ -236,7 +198,7 @@ Status SlabAllocator::Restore(Handle handle) {
   };
   Place place;
   if (!Locate(handle, &place)) return damaged();
-  SlabGroup* group = Group(place.group_unit);
+  SlabGroup* group = groups_.Get(place.group_unit);
   if (group == nullptr) {
     if (!pool_.Claim(place.group_unit, shapes_[place.size_class].order)) return damaged();
     group = &AddGroup(place.group_unit, place.size_class);
@@ -259,7 +221,7 @@ Status SlabAllocator::Restore(Handle handle) {
 bool SlabAllocator::IsLive(Handle handle) const {
   Place place;
   if (!Locate(handle, &place)) return false;
-  const SlabGroup* const group = Group(place.group_unit);
+  const SlabGroup* const group = groups_.Get(place.group_unit);
   return group != nullptr && group->size_class() == place.size_class &&
          group->IsLive(place.cell, place.slot);
 }

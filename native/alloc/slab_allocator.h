@@ -1,20 +1,17 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
-#include <memory>
 #include <vector>
 
 #include "alloc/allocator.h"
+#include "alloc/class_lookup.h"
 #include "alloc/slab_group.h"
 #include "alloc/sparse_bit_set.h"
+#include "alloc/sparse_cells.h"
 #include "alloc/unit_pool.h"
+#include "alloc/unit_table.h"
 
 namespace cairn {
-
-/// The space that a handle can name: 2^40 units of 64 B.
-inline constexpr uint64_t kAddressSpaceBytes = uint64_t{1} << 46;
-inline constexpr uint64_t kAllocationUnitBytes = 1 << 20;
 
 /// SSD_SLAB: cells of one class lie in groups, power-of-two sized and aligned, of at least 1 MiB,
 /// so that class and offset of a handle give its group. An empty group goes back to the common
@@ -37,7 +34,7 @@ class SlabAllocator final : public Allocator {
   explicit SlabAllocator(Options options);
 
   const std::vector<SizeClass>& classes() const override { return options_.classes; }
-  int ClassFor(uint64_t slot_bytes) const override;
+  int ClassFor(uint64_t slot_bytes) const override { return lookup_.ClassFor(slot_bytes); }
   Result<CellRun> AllocateRun(uint8_t size_class, uint32_t max_cells) override;
   void ReturnCells(uint8_t size_class, CellRun run) override;
   void MarkLive(Handle handle) override;
@@ -78,22 +75,14 @@ class SlabAllocator final : public Allocator {
     uint32_t cell = 0;
     uint32_t slot = 0;
   };
-  static constexpr uint64_t kLeafUnits = 4096;
-  using Leaf = std::array<std::unique_ptr<SlabGroup>, kLeafUnits>;
-
-  /// Cells by how full of live slots they are, in 16ths; the fullest are not worth moving.
-  static constexpr uint32_t kSparseBuckets = 15;
   struct ClassUse {
     uint64_t groups = 0;
     uint64_t cells = 0;  // taken
-    /// Numbers of groups with closed cells of that fill, and of some that have none any more.
-    std::vector<SparseBitSet> sparse;
   };
 
   static Shape ShapeOf(const SizeClass& size_class);
   /// False when no slot of the class lies there.
   bool Locate(Handle handle, Place* place) const;
-  SlabGroup* Group(uint64_t unit) const;
   /// The group of a handle or cell that our own code vouches for.
   SlabGroup& KnownGroup(const Place& place) const;
   SlabGroup& AddGroup(uint64_t unit, uint8_t size_class);
@@ -101,19 +90,19 @@ class SlabAllocator final : public Allocator {
   void UpdatePartlyFree(const SlabGroup& group);
   void ReleaseCell(SlabGroup& group, uint32_t cell);
   void NoteTaken(SlabGroup& group, uint32_t first_cell, uint32_t cells);
-  static uint32_t BucketOf(uint32_t live, uint32_t slots) { return live * 16 / slots; }
   void NoteSparse(const SlabGroup& group, uint32_t cell);
   void NoteRestored();
-  SparseCells TakeSparseOf(uint8_t size_class, uint32_t first_bucket, uint64_t live_bytes_max);
-  uint32_t TakeFromGroup(SlabGroup& group, uint32_t bucket, uint32_t live_max, SparseCells* taken);
+  uint32_t TakeFromGroup(uint64_t number, uint8_t size_class, uint32_t bucket, uint32_t live_max,
+                         SparseCells* taken);
 
   Options options_;
   std::vector<Shape> shapes_;
-  std::vector<uint8_t> small_classes_;     // class by slot_bytes / 64, up to 8 KiB
+  ClassLookup lookup_;
   std::vector<SparseBitSet> partly_free_;  // by class: numbers of the groups with a free cell
   std::vector<ClassUse> use_;              // by class
+  SparseCellSets sparse_;
   UnitPool pool_;
-  std::vector<std::unique_ptr<Leaf>> groups_;  // by first unit
+  UnitTable<SlabGroup> groups_;  // by first unit
   AllocatorStats stats_;
   uint64_t units_looked_at_ = 0;  // of the groups that were restored, for sparse cells
   bool restored_ = false;

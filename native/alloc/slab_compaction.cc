@@ -10,22 +10,16 @@ namespace {
 
 /// Groups looked at in one call for sparse cells after a restore: 64 MiB of space, microseconds.
 constexpr uint64_t kUnitsPerLook = 64;
-/// How much fuller than the sparsest of their class cells may be to go in one lot with them.
-constexpr uint32_t kBucketsTogether = 4;
 constexpr uint64_t kMovableCellBytes = 256 * 1024;
 
 }  // namespace
 
-/// Remembers that the group has a cell of this fill. A set may name groups that have none any more;
-/// that is found out when one is looked for.
 void SlabAllocator::NoteSparse(const SlabGroup& group, uint32_t cell) {
+  if (group.IsMoving(cell)) return;
   const uint8_t size_class = group.size_class();
-  std::vector<SparseBitSet>& sparse = use_[size_class].sparse;
-  if (sparse.empty() || group.IsMoving(cell)) return;
-  const uint32_t live = std::popcount(group.LiveBits(cell));
-  const uint32_t bucket = BucketOf(live, options_.classes[size_class].slots_per_cell);
-  if (bucket >= kSparseBuckets) return;
-  sparse[bucket].Insert(group.offset_bytes() / kAllocationUnitBytes >> shapes_[size_class].order);
+  sparse_.Note(size_class,
+               group.offset_bytes() / kAllocationUnitBytes >> shapes_[size_class].order,
+               std::popcount(group.LiveBits(cell)));
 }
 
 /// Cells that were restored are in no set: their slots came one by one. Looks at a few groups.
@@ -33,7 +27,7 @@ void SlabAllocator::NoteRestored() {
   if (!restored_) return;
   const uint64_t end = stats_.end_offset_bytes / kAllocationUnitBytes + 1;
   for (uint64_t looked = 0; looked < kUnitsPerLook && units_looked_at_ < end; ++looked) {
-    const SlabGroup* const group = Group(units_looked_at_++);
+    const SlabGroup* const group = groups_.Get(units_looked_at_++);
     if (group == nullptr) continue;
     for (uint32_t cell = 0; cell < group->cells(); ++cell) {
       if (!group->IsFree(cell) && !group->IsOpen(cell)) NoteSparse(*group, cell);
@@ -42,56 +36,28 @@ void SlabAllocator::NoteRestored() {
   if (units_looked_at_ >= end) restored_ = false;
 }
 
-/// Takes cells of that fill until they have live_max live slots; returns how many they have.
-uint32_t SlabAllocator::TakeFromGroup(SlabGroup& group, uint32_t bucket, uint32_t live_max,
-                                      SparseCells* taken) {
-  const SizeClass& shape = options_.classes[taken->size_class];
+uint32_t SlabAllocator::TakeFromGroup(uint64_t number, uint8_t size_class, uint32_t bucket,
+                                      uint32_t live_max, SparseCells* taken) {
+  SlabGroup* const group = groups_.Get(number << shapes_[size_class].order);
+  if (group == nullptr || group->size_class() != size_class) return 0;
+  const SizeClass& shape = options_.classes[size_class];
   uint32_t live = 0;
-  for (uint32_t cell = 0; cell < group.cells() && live < live_max; ++cell) {
-    if (group.IsFree(cell) || group.IsOpen(cell) || group.IsMoving(cell)) continue;
-    const uint32_t slots = std::popcount(group.LiveBits(cell));
-    if (BucketOf(slots, shape.slots_per_cell) != bucket) continue;
-    group.SetMoving(cell);
-    taken->offsets.push_back(group.offset_bytes() + static_cast<uint64_t>(cell) * shape.cell_bytes);
+  for (uint32_t cell = 0; cell < group->cells() && live < live_max; ++cell) {
+    if (group->IsFree(cell) || group->IsOpen(cell) || group->IsMoving(cell)) continue;
+    const uint32_t slots = std::popcount(group->LiveBits(cell));
+    if (SparseCellSets::BucketOf(shape, slots) != bucket) continue;
+    group->SetMoving(cell);
+    taken->push_back(
+        {size_class, group->offset_bytes() + static_cast<uint64_t>(cell) * shape.cell_bytes});
     live += slots;
   }
   return live;
 }
 
-SparseCells SlabAllocator::TakeSparseOf(uint8_t size_class, uint32_t first_bucket,
-                                        uint64_t live_bytes_max) {
-  const SizeClass& shape = options_.classes[size_class];
-  const auto live_max = static_cast<uint32_t>(
-      std::max<uint64_t>(live_bytes_max / shape.slot_bytes, shape.slots_per_cell));
-  SparseCells taken{size_class, {}};
-  uint32_t live = 0;
-  const auto gains = [&] {
-    const uint32_t cells = (live + shape.slots_per_cell - 1) / shape.slots_per_cell;
-    return cells < taken.offsets.size();
-  };
-  for (uint32_t bucket = first_bucket; bucket < kSparseBuckets && live < live_max; ++bucket) {
-    if (bucket >= first_bucket + kBucketsTogether && gains()) break;
-    SparseBitSet& groups = use_[size_class].sparse[bucket];
-    while (live < live_max) {
-      const auto number = groups.First();
-      if (!number) break;
-      SlabGroup* const group = Group(*number << shapes_[size_class].order);
-      if (group != nullptr && group->size_class() == size_class) {
-        live += TakeFromGroup(*group, bucket, live_max - live, &taken);
-      }
-      // Only a full lot leaves some behind.
-      if (live < live_max) groups.Erase(*number);
-    }
-  }
-  if (gains()) return taken;
-  ReturnSparse(taken);
-  return {};
-}
-
 void SlabAllocator::ReturnSparse(const SparseCells& cells) {
-  for (const uint64_t offset : cells.offsets) {
+  for (const Cell& cell : cells) {
     Place place;
-    CAIRN_ASSERT(Locate(MakeHandle(offset, cells.size_class), &place));
+    CAIRN_ASSERT(Locate(MakeHandle(cell.offset_bytes, cell.size_class), &place));
     SlabGroup& group = KnownGroup(place);
     group.ClearMoving(place.cell);
     if (group.draining()) {
@@ -104,15 +70,13 @@ void SlabAllocator::ReturnSparse(const SparseCells& cells) {
 
 SparseCells SlabAllocator::TakeSparse(uint64_t live_bytes_max) {
   NoteRestored();
-  for (uint32_t bucket = 0; bucket < kSparseBuckets; ++bucket) {
-    for (size_t size_class = 0; size_class < use_.size(); ++size_class) {
-      const std::vector<SparseBitSet>& sparse = use_[size_class].sparse;
-      if (sparse.empty() || !sparse[bucket].First()) continue;
-      SparseCells taken = TakeSparseOf(static_cast<uint8_t>(size_class), bucket, live_bytes_max);
-      if (!taken.offsets.empty()) return taken;
-    }
-  }
-  return {};
+  return sparse_.Take(
+      live_bytes_max,
+      [this](uint64_t number, uint8_t size_class, uint32_t bucket, uint32_t live_max,
+             SparseCells* taken) {
+        return TakeFromGroup(number, size_class, bucket, live_max, taken);
+      },
+      [this](const SparseCells& cells) { ReturnSparse(cells); });
 }
 
 SparseCells SlabAllocator::TakeGroup() {
@@ -131,14 +95,15 @@ SparseCells SlabAllocator::TakeGroup() {
   if (chosen == use_.size()) return {};
   const auto number = partly_free_[chosen].Last();
   if (!number) return {};
-  SlabGroup& group = *Group(*number << shapes_[chosen].order);
-  SparseCells taken{static_cast<uint8_t>(chosen), {}};
+  SlabGroup& group = *groups_.Get(*number << shapes_[chosen].order);
+  SparseCells taken;
   for (uint32_t cell = 0; cell < group.cells(); ++cell) {
     if (group.IsFree(cell)) continue;
     if (group.IsOpen(cell)) return {};
     if (!group.IsMoving(cell)) {
-      taken.offsets.push_back(group.offset_bytes() + static_cast<uint64_t>(cell) *
-                                                         options_.classes[chosen].cell_bytes);
+      taken.push_back({static_cast<uint8_t>(chosen),
+                       group.offset_bytes() + static_cast<uint64_t>(cell) *
+                                                  options_.classes[chosen].cell_bytes});
     }
   }
   for (uint32_t cell = 0; cell < group.cells(); ++cell) {

@@ -11,12 +11,12 @@ namespace cairn {
 size_t SlotMover::Start(bool whole_group, uint64_t live_bytes_max, int64_t token) {
   CAIRN_ASSERT(cells_.empty());
   taken_ = whole_group ? allocator_.TakeGroup() : allocator_.TakeSparse(live_bytes_max);
-  if (taken_.offsets.empty()) return 0;
+  if (taken_.empty()) return 0;
   ticket_ = reader_.Pin();
   token_ = token;
-  cells_taken_ += taken_.offsets.size();
+  cells_taken_ += taken_.size();
   in_flight_ = 1;  // until all are started
-  for (const uint64_t offset : taken_.offsets) ReadCell(taken_.size_class, offset);
+  for (const Cell& cell : taken_) ReadCell(cell.size_class, cell.offset_bytes);
   if (--in_flight_ == 0) sink_->Post(token_, 0);
   return cells_.size();
 }

@@ -163,7 +163,7 @@ TEST(slab_takes_the_sparsest_cells_of_a_class_once) {
     }
     allocator.CloseCell(number, run.offset_bytes + cell * shape.cell_bytes);
   }
-  EXPECT(allocator.TakeSparse(1 << 20).offsets.empty());
+  EXPECT(allocator.TakeSparse(1 << 20).empty());
   // Cells 3 to 5 keep three records, cells 8 and 9 keep twelve.
   for (const auto& [cell, left] : std::map<uint32_t, uint32_t>{{3, 3}, {4, 3}, {5, 3}, {8, 12}}) {
     for (uint32_t slot = left; slot < shape.slots_per_cell; ++slot) {
@@ -171,17 +171,17 @@ TEST(slab_takes_the_sparsest_cells_of_a_class_once) {
     }
   }
   const SparseCells taken = allocator.TakeSparse(9 * shape.slot_bytes);
-  EXPECT_EQ(taken.size_class, number);
-  EXPECT_EQ(taken.offsets.size(), 3u);
-  EXPECT_EQ(taken.offsets.front(), run.offset_bytes + 3 * shape.cell_bytes);
+  EXPECT_EQ(taken.front().size_class, number);
+  EXPECT_EQ(taken.size(), 3u);
+  EXPECT_EQ(taken.front().offset_bytes, run.offset_bytes + 3 * shape.cell_bytes);
   std::vector<Handle> live;
-  allocator.AppendLive(number, taken.offsets.back(), &live);
+  allocator.AppendLive(number, taken.back().offset_bytes, &live);
   EXPECT_EQ(live.size(), 3u);
   EXPECT_EQ(live.back(), handle(5, 2));
   allocator.ReturnSparse(taken);
-  EXPECT(allocator.TakeSparse(9 * shape.slot_bytes).offsets == taken.offsets);
+  EXPECT(allocator.TakeSparse(9 * shape.slot_bytes) == taken);
   // One cell with twelve records alone gains nothing, and the others are taken.
-  EXPECT(allocator.TakeSparse(1 << 20).offsets.empty());
+  EXPECT(allocator.TakeSparse(1 << 20).empty());
   for (uint32_t cell = 3; cell < 6; ++cell) {
     for (uint32_t slot = 0; slot < 3; ++slot) allocator.Free(handle(cell, slot));
   }
@@ -195,7 +195,7 @@ TEST(slab_finds_sparse_cells_after_a_restore) {
   for (uint64_t cell = 0; cell < 8; ++cell) {
     EXPECT(allocator.Restore(MakeHandle((1 << 20) + cell * 16384, number)).ok());
   }
-  EXPECT_EQ(allocator.TakeSparse(1 << 20).offsets.size(), 8u);
+  EXPECT_EQ(allocator.TakeSparse(1 << 20).size(), 8u);
 }
 
 TEST(slab_gives_up_a_group_when_its_class_has_room_elsewhere) {
@@ -208,15 +208,15 @@ TEST(slab_gives_up_a_group_when_its_class_has_room_elsewhere) {
     allocator.MarkLive(handles.back());
     allocator.CloseCell(number, run.offset_bytes);
   }
-  EXPECT(allocator.TakeGroup().offsets.empty());
+  EXPECT(allocator.TakeGroup().empty());
   for (size_t i = 0; i < handles.size(); ++i) {
     if (i % 4 != 0) allocator.Free(handles[i]);
   }
   const SparseCells taken = allocator.TakeGroup();
-  EXPECT_EQ(taken.offsets.size(), 64u);
-  EXPECT_EQ(taken.offsets.front(), 4u << 20);  // the last group
+  EXPECT_EQ(taken.size(), 64u);
+  EXPECT_EQ(taken.front().offset_bytes, 4u << 20);  // the last group
   allocator.ReturnSparse(taken);
-  EXPECT(allocator.TakeGroup().offsets == taken.offsets);
+  EXPECT(allocator.TakeGroup() == taken);
   // Nothing goes there any more, and when it is empty any class may have it.
   for (int i = 0; i < 3 * 192; ++i) {
     EXPECT(allocator.AllocateRun(number, 1).value().offset_bytes < 4u << 20);
