@@ -55,6 +55,9 @@ struct AllocatorStats {
   uint64_t live_slots = 0;
   uint64_t live_bytes = 0;        // in slots that are live
   uint64_t end_offset_bytes = 0;  // first byte past everything ever handed out
+  bool has_blocks = false;          // the free space is of blocks, and the rest is known:
+  uint64_t free_bytes = 0;          // below that end
+  uint64_t largest_free_bytes = 0;  // of those, in one block
 };
 
 /// Told when a group of cells begins and ends to belong to a class, so that the medium can be

@@ -72,4 +72,25 @@ std::optional<FreeRunTree::Found> FreeRunTree::First(uint64_t leaf, uint64_t blo
   return Found{node - leaves_, 0};
 }
 
+FreeRunTree::Runs FreeRunsIn(std::span<const uint64_t> used) {
+  FreeRunTree::Runs runs;
+  ForEachFreeRun(used, [&](uint64_t first, uint64_t blocks) {
+    if (first == 0) runs.prefix = blocks;
+    if (first + blocks == used.size() * 64) runs.suffix = blocks;
+    runs.longest = std::max(runs.longest, blocks);
+    return true;
+  });
+  return runs;
+}
+
+uint64_t FirstFreeRun(std::span<const uint64_t> used, uint64_t blocks) {
+  std::optional<uint64_t> found;
+  ForEachFreeRun(used, [&](uint64_t first, uint64_t run) {
+    if (run >= blocks) found = first;
+    return !found;
+  });
+  CAIRN_ASSERT(found.has_value());
+  return *found;
+}
+
 }  // namespace cairn

@@ -1,7 +1,10 @@
 #pragma once
 
+#include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 namespace cairn {
@@ -39,5 +42,35 @@ class FreeRunTree {
   uint64_t leaves_ = 0;     // a power of two
   std::vector<Runs> nodes_;  // a heap: 1 is the root, leaves_ + i a leaf
 };
+
+/// Calls use(first, blocks) for each run of free blocks, until it returns false.
+template <typename Use>
+void ForEachFreeRun(std::span<const uint64_t> used, Use use) {
+  uint64_t run = 0;
+  uint64_t block = 0;
+  for (uint64_t word : used) {
+    for (uint64_t left = 64; left > 0;) {
+      // Above the word's end zeros were shifted in: they are no free blocks.
+      const uint64_t free = word == 0 ? left : std::min<uint64_t>(std::countr_zero(word), left);
+      run += free;
+      block += free;
+      left -= free;
+      if (left == 0) break;
+      if (run > 0 && !use(block - run, run)) return;
+      run = 0;
+      word >>= free;
+      const uint64_t taken = std::countr_one(word);
+      block += taken;
+      left -= taken;
+      word = taken == 64 ? 0 : word >> taken;
+    }
+  }
+  if (run > 0) use(block - run, run);
+}
+
+/// The runs of one leaf, a bit per block, set when it is used.
+FreeRunTree::Runs FreeRunsIn(std::span<const uint64_t> used);
+/// Where its first run of at least that many blocks begins; there is one.
+uint64_t FirstFreeRun(std::span<const uint64_t> used, uint64_t blocks);
 
 }  // namespace cairn

@@ -132,24 +132,9 @@ bool LoopAllocator::AnyUsed(uint64_t block, uint64_t blocks) const {
 std::optional<uint64_t> LoopAllocator::Find(uint64_t from_leaf, uint64_t blocks) const {
   const std::optional<FreeRunTree::Found> found = tree_.First(from_leaf, blocks);
   if (!found) return std::nullopt;
-  uint64_t block = found->leaf * kLeafBlocks;
+  const uint64_t block = found->leaf * kLeafBlocks;
   if (found->before > 0) return block - found->before;
-  for (uint64_t run = 0;; ++block) {
-    const uint64_t word = used_[block / 64] >> block % 64;
-    if (word == 0) {
-      run += 64 - block % 64;
-      block |= 63;
-    } else {
-      const uint64_t free = std::countr_zero(word);
-      run += free;
-      block += free;
-      if (run >= blocks) return block - run;
-      run = 0;
-      block += std::countr_one(word >> free) - 1;
-      continue;
-    }
-    if (run >= blocks) return block + 1 - run;
-  }
+  return block + FirstFreeRun(LeafWords(found->leaf), blocks);
 }
 
 bool LoopAllocator::GrowFor(uint64_t blocks) {
@@ -189,7 +174,7 @@ void LoopAllocator::SetUsed(uint64_t block, uint64_t blocks, bool used) {
     at = to;
   }
   for (uint64_t leaf = block / kLeafBlocks; leaf * kLeafBlocks < end; ++leaf) {
-    tree_.Set(leaf, RunsOf(leaf));
+    tree_.Set(leaf, FreeRunsIn(LeafWords(leaf)));
   }
 }
 
@@ -232,37 +217,8 @@ void LoopAllocator::EmptyQuickLists() {
   quick_blocks_ = 0;
 }
 
-FreeRunTree::Runs LoopAllocator::RunsOf(uint64_t leaf) const {
-  const uint64_t* const words = used_.data() + leaf * (kLeafBlocks / 64);
-  FreeRunTree::Runs runs;
-  uint64_t run = 0;
-  bool any_used = false;
-  for (uint64_t i = 0; i < kLeafBlocks / 64; ++i) {
-    uint64_t word = words[i];
-    if (word == 0) {
-      run += 64;
-      continue;
-    }
-    for (uint64_t left = 64; left > 0;) {
-      // Above the word's end zeros were shifted in: they are no free blocks.
-      const uint64_t free = std::min<uint64_t>(std::countr_zero(word), left);
-      run += free;
-      left -= free;
-      if (left == 0) break;
-      if (!any_used) runs.prefix = run;
-      any_used = true;
-      runs.longest = std::max(runs.longest, run);
-      run = 0;
-      word >>= free;
-      const uint64_t taken = std::countr_one(word);
-      left -= taken;
-      word = taken == 64 ? 0 : word >> taken;
-    }
-  }
-  runs.longest = std::max(runs.longest, run);
-  runs.suffix = run;
-  if (!any_used) runs.prefix = run;
-  return runs;
+std::span<const uint64_t> LoopAllocator::LeafWords(uint64_t leaf) const {
+  return std::span(used_).subspan(leaf * (kLeafBlocks / 64), kLeafBlocks / 64);
 }
 
 }  // namespace cairn

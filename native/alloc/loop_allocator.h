@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "alloc/free_run_tree.h"
@@ -54,7 +55,7 @@ class LoopAllocator final : public MemoryAllocator {
   void Mark(uint64_t block, uint64_t blocks);
   void Release(uint64_t block, uint64_t blocks);
   void EmptyQuickLists();
-  FreeRunTree::Runs RunsOf(uint64_t leaf) const;
+  std::span<const uint64_t> LeafWords(uint64_t leaf) const;
 
   GroupListener* listener_;
   uint64_t groups_max_;

@@ -34,12 +34,12 @@ double SpacePerSlot(const SizeClass& shape) {
 
 /// The smallest cell that wastes at most 4 %, else the one that wastes least. 1088 B -> 15 in 16
 /// KiB; 3072 B -> 21 in 64 KiB (5 in 16 KiB would waste 6 %).
-SizeClass DiskClass(uint64_t record_bytes) {
+SizeClass BlockClass(uint64_t record_bytes, uint64_t block_bytes) {
   const uint64_t slot_bytes = AlignUp(record_bytes, kHandleUnitBytes);
   const double wanted = static_cast<double>(slot_bytes) * 1.04;
-  SizeClass best = WholeClass(AlignUp(record_bytes, kPageBytes));
+  SizeClass best = WholeClass(AlignUp(record_bytes, block_bytes));
   if (SpacePerSlot(best) <= wanted) return best;
-  for (uint64_t cell_bytes = kPageBytes; cell_bytes <= kCellBytesMax; cell_bytes *= 2) {
+  for (uint64_t cell_bytes = block_bytes; cell_bytes <= kCellBytesMax; cell_bytes *= 2) {
     if (cell_bytes < slot_bytes) continue;
     const SizeClass shape = CellClass(slot_bytes, cell_bytes);
     if (SpacePerSlot(shape) < SpacePerSlot(best)) best = shape;
@@ -47,6 +47,8 @@ SizeClass DiskClass(uint64_t record_bytes) {
   }
   return best;
 }
+
+SizeClass DiskClass(uint64_t record_bytes) { return BlockClass(record_bytes, kPageBytes); }
 
 /// Classes of ClassTable::kPages, which stays as it is.
 SizeClass PagePackedClass(uint64_t slots) {
@@ -112,15 +114,12 @@ std::vector<SizeClass> Extended(const std::vector<uint64_t>& sizes, MakeClass ma
   return classes;
 }
 
-}  // namespace
-
-std::vector<SizeClass> DefaultDiskClasses() {
-  std::vector<SizeClass> classes;
+/// Slots of sixteen sizes per doubling up to 8 KiB, then half pages apart, then of eight per doubling.
+std::vector<uint64_t> DefaultSlotSizes() {
+  std::vector<uint64_t> sizes;
   uint64_t bytes = kHandleUnitBytes;
   while (bytes < kLargestSlotBytes) {
-    const SizeClass next = DiskClass(bytes);
-    if (classes.empty() || next.slot_bytes > classes.back().slot_bytes) classes.push_back(next);
-    // Sixteen steps per doubling up to 8 KiB, then pages, then eight per doubling.
+    sizes.push_back(bytes);
     uint64_t doubling = kHandleUnitBytes;
     while (doubling * 2 <= bytes) doubling *= 2;
     if (bytes < 2 * kPageBytes)
@@ -130,7 +129,35 @@ std::vector<SizeClass> DefaultDiskClasses() {
     else
       bytes += doubling / 8;
   }
+  return sizes;
+}
+
+}  // namespace
+
+std::vector<SizeClass> DefaultDiskClasses() {
+  std::vector<SizeClass> classes;
+  for (const uint64_t bytes : DefaultSlotSizes()) {
+    const SizeClass next = DiskClass(bytes);
+    if (classes.empty() || next.slot_bytes > classes.back().slot_bytes) classes.push_back(next);
+  }
   classes.push_back(WholeClass(kLargestSlotBytes));
+  CAIRN_ASSERT(classes.size() <= kSizeClassesMax);
+  return classes;
+}
+
+std::vector<SizeClass> BlockClasses(uint64_t block_bytes) {
+  const uint64_t block = std::clamp<uint64_t>(block_bytes, kPageBytes, kCellBytesMax);
+  std::vector<uint64_t> sizes = DefaultSlotSizes();
+  for (uint64_t value = kHandleUnitBytes; value < kLargestSlotBytes; value *= 2) {
+    sizes.push_back(value + kHandleUnitBytes);
+  }
+  std::sort(sizes.begin(), sizes.end());
+  std::vector<SizeClass> classes;
+  for (const uint64_t bytes : sizes) {
+    const SizeClass next = BlockClass(bytes, block);
+    if (classes.empty() || next.slot_bytes > classes.back().slot_bytes) classes.push_back(next);
+  }
+  classes.push_back(WholeClass(AlignUp(kLargestSlotBytes, block)));
   CAIRN_ASSERT(classes.size() <= kSizeClassesMax);
   return classes;
 }

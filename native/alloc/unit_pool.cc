@@ -7,16 +7,25 @@
 
 namespace cairn {
 
-UnitPool::UnitPool(uint64_t units) : units_(units) {
+namespace {
+
+/// The order of the largest block that begins there and ends at `end` or before.
+uint32_t OrderAt(uint64_t unit, uint64_t end) {
+  return std::min<uint32_t>(std::countr_zero(unit), std::bit_width(end - unit) - 1);
+}
+
+}  // namespace
+
+UnitPool::UnitPool(uint64_t units, uint64_t first_unit) {
   CAIRN_ASSERT(units <= uint64_t{1} << (kOrders - 1));
+  CAIRN_ASSERT(first_unit > 0);
   // Units 1..13 are the blocks 1, 2-3, 4-7, 8-11, 12, 13: as large as alignment and end allow.
-  for (uint64_t unit = 1; unit < units;) {
-    const uint32_t order =
-        std::min<uint32_t>(std::countr_zero(unit), std::bit_width(units - unit) - 1);
+  for (uint64_t unit = first_unit; unit < units;) {
+    const uint32_t order = OrderAt(unit, units);
     free_[order].Insert(unit >> order);
     unit += uint64_t{1} << order;
   }
-  free_units_ = units > 0 ? units - 1 : 0;
+  free_units_ = units > first_unit ? units - first_unit : 0;
 }
 
 void UnitPool::Split(uint64_t first_unit, uint32_t order, uint32_t have) {
@@ -61,6 +70,36 @@ void UnitPool::Release(uint64_t first_unit, uint32_t order) {
     ++order;
   }
   free_[order].Insert(block);
+}
+
+bool UnitPool::IsFree(uint64_t first_unit, uint32_t order) const {
+  for (uint32_t have = order; have < kOrders; ++have) {
+    if (free_[have].Contains(first_unit >> have)) return true;
+  }
+  return false;
+}
+
+bool UnitPool::ClaimRange(uint64_t first_unit, uint64_t units) {
+  const uint64_t end = first_unit + units;
+  for (uint64_t unit = first_unit; unit < end; unit += uint64_t{1} << OrderAt(unit, end)) {
+    if (!IsFree(unit, OrderAt(unit, end))) return false;
+  }
+  for (uint64_t unit = first_unit; unit < end; unit += uint64_t{1} << OrderAt(unit, end)) {
+    Claim(unit, OrderAt(unit, end));
+  }
+  return true;
+}
+
+void UnitPool::ReleaseRange(uint64_t first_unit, uint64_t units) {
+  const uint64_t end = first_unit + units;
+  for (uint64_t unit = first_unit; unit < end; unit += uint64_t{1} << OrderAt(unit, end)) {
+    Release(unit, OrderAt(unit, end));
+  }
+}
+
+std::optional<uint64_t> UnitPool::First(uint32_t order) const {
+  const std::optional<uint64_t> block = free_[order].First();
+  return block ? std::optional(*block << order) : std::nullopt;
 }
 
 }  // namespace cairn

@@ -14,8 +14,8 @@ namespace cairn {
 /// Source: Knowlton, "A Fast Storage Allocator", CACM 8(10), 1965.
 class UnitPool {
  public:
-  /// Unit 0 is never free.
-  explicit UnitPool(uint64_t units);
+  /// Units below first_unit (at least 1) are never free.
+  explicit UnitPool(uint64_t units, uint64_t first_unit = 1);
 
   /// The first unit of the lowest free block.
   std::optional<uint64_t> Take(uint32_t order);
@@ -24,16 +24,24 @@ class UnitPool {
   /// The block was taken or claimed with the same order.
   void Release(uint64_t first_unit, uint32_t order);
 
+  /// As Claim and Release, for units in a row of any number and alignment. Takes as many steps as
+  /// there are orders: of each, two blocks at most are released, and two at most merged with.
+  bool ClaimRange(uint64_t first_unit, uint64_t units);
+  void ReleaseRange(uint64_t first_unit, uint64_t units);
+
+  /// The first unit of the lowest free block of just that order.
+  std::optional<uint64_t> First(uint32_t order) const;
+
   uint64_t free_units() const { return free_units_; }
 
- private:
-  static constexpr uint32_t kOrders = 27;  // 2^26 units of 1 MiB are all that a handle can name
+  static constexpr uint32_t kOrders = 35;  // 2^34 units of 4 KiB are all that a handle can name
 
+ private:
+  bool IsFree(uint64_t first_unit, uint32_t order) const;
   /// Takes the block out of the free one of `have` that holds it; the rest stays free.
   void Split(uint64_t first_unit, uint32_t order, uint32_t have);
 
   std::array<SparseBitSet, kOrders> free_;  // by order: first unit >> order
-  uint64_t units_;
   uint64_t free_units_ = 0;
 };
 

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <memory>
 
+#include "alloc/buddy_allocator.h"
 #include "alloc/size_classes.h"
 #include "alloc/slab_allocator.h"
 #include "binding/raw_function.h"
@@ -23,13 +24,38 @@ bool StoreIdArg(const Napi::Value& value, uint64_t halves[2]) {
   return true;
 }
 
+std::vector<uint32_t> PayloadsArg(const Napi::Value& value) {
+  std::vector<uint32_t> payloads;
+  if (!value.IsArray()) return payloads;
+  const Napi::Array list = value.As<Napi::Array>();
+  for (uint32_t i = 0; i < list.Length(); ++i) {
+    payloads.push_back(list.Get(i).As<Napi::Number>().Uint32Value());
+  }
+  return payloads;
+}
+
+/// The allocator that the file's class table is of.
+std::unique_ptr<Allocator> MakeAllocator(const Napi::Object& options, uint64_t capacity_bytes) {
+  const auto table =
+      static_cast<ClassTable>(options.Get("classTable").As<Napi::Number>().Uint32Value());
+  if (table == kBuddyClassTable) {
+    const int64_t block_bytes = options.Get("blockBytes").As<Napi::Number>().Int64Value();
+    return std::make_unique<BuddyAllocator>(BuddyAllocator::Options{
+        .classes = BlockClasses(static_cast<uint64_t>(block_bytes)),
+        .capacity_bytes = capacity_bytes});
+  }
+  return std::make_unique<SlabAllocator>(
+      SlabAllocator::Options{.classes = DiskClassesOf(table, PayloadsArg(options.Get("sizeClasses"))),
+                             .capacity_bytes = capacity_bytes});
+}
+
 /// A record of up to this many bytes is copied: memory with a finalizer costs more.
 constexpr size_t kCopiedBytesMax = 8192;
 
 }  // namespace
 
-/// new NativeSlotFile(io, {file, classTable, sizeClasses, capacityBytes, cacheBytes, runBytes, dirtyBytesMax,
-/// reserveBytesMax, token, storeId})
+/// new NativeSlotFile(io, {file, classTable, sizeClasses, blockBytes, capacityBytes, cacheBytes,
+/// runBytes, dirtyBytesMax, reserveBytesMax, token, storeId})
 NativeSlotFile::NativeSlotFile(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<NativeSlotFile>(info) {
   const Napi::Env env = info.Env();
@@ -50,22 +76,13 @@ NativeSlotFile::NativeSlotFile(const Napi::CallbackInfo& info)
   place_.store_id_low = store_id[0];
   place_.store_id_high = store_id[1];
 
-  std::vector<uint32_t> payloads;
-  if (options.Get("sizeClasses").IsArray()) {
-    const Napi::Array list = options.Get("sizeClasses").As<Napi::Array>();
-    for (uint32_t i = 0; i < list.Length(); ++i) {
-      payloads.push_back(list.Get(i).As<Napi::Number>().Uint32Value());
-    }
-  }
   SlotWriter::Options writer;
   writer.capacity_bytes = static_cast<uint64_t>(number("capacityBytes"));
   writer.run_bytes = static_cast<uint32_t>(number("runBytes"));
   writer.dirty_bytes_max = static_cast<uint64_t>(number("dirtyBytesMax"));
   writer.reserve_bytes_max = static_cast<uint64_t>(number("reserveBytesMax"));
   writer.post_token = number("token");
-  allocator_ = std::make_unique<SlabAllocator>(SlabAllocator::Options{
-      .classes = DiskClassesOf(static_cast<ClassTable>(number("classTable")), std::move(payloads)),
-      .capacity_bytes = writer.capacity_bytes});
+  allocator_ = MakeAllocator(options, writer.capacity_bytes);
 
   Result<std::span<std::byte>> arena =
       place_.files->io().ReserveArena(static_cast<size_t>(number("cacheBytes")));
@@ -366,6 +383,8 @@ void NativeSlotFile::Publish() {
   state_[kCompactedCells] = static_cast<double>(mover_->cells_taken());
   state_[kUnwrittenMoves] = writer_->unwritten_moves();
   state_[kPunchedBytes] = static_cast<double>(writer_->punched_bytes());
+  state_[kFreeBytes] = space.has_blocks ? static_cast<double>(space.free_bytes) : -1;
+  state_[kLargestFreeBytes] = static_cast<double>(space.largest_free_bytes);
   state_[kLiveSlots] = static_cast<double>(space.live_slots);
   state_[kRetiredWaiting] = static_cast<double>(retired_->waiting());
   state_[kCheckpointFrees] = static_cast<double>(retired_->checkpoint_frees());
@@ -435,7 +454,8 @@ void NativeSlotFile::Register(Napi::Env env, Napi::Object exports) {
   constructor.Set("takeBase", static_cast<double>(SlotReader::kTakeBase));
   constructor.Set("tierBase", static_cast<double>(kTierBase));
   constructor.Set("recordHeaderBytes", static_cast<double>(kRecordHeaderBytes));
-  constructor.Set("newestClassTable", static_cast<double>(kNewestClassTable));
+  constructor.Set("slabClassTable", static_cast<double>(kSlabClassTable));
+  constructor.Set("buddyClassTable", static_cast<double>(kBuddyClassTable));
   constructor.Set("valueBytesMax", 64.0 * 1024 * 1024);
   exports.Set("NativeSlotFile", constructor);
 }

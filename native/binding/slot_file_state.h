@@ -29,6 +29,8 @@ enum SlotFileState : uint32_t {
   kMoveReadBytes,
   kCompactedCells,
   kPunchedBytes,
+  kFreeBytes,
+  kLargestFreeBytes,
   kUnwrittenMoves,
   kRetiredWaiting,
   kCheckpointFrees,
@@ -39,7 +41,8 @@ inline constexpr const char* kStateNames[] = {
     "outOfSpace",    "deviceReads",    "deviceReadBytes",    "deviceWrites",  "deviceWriteBytes",
     "memoryHits",    "cacheBytes",     "capacityBytes",      "reservedBytes", "allocatedBytes",
     "liveSlots",     "liveBytes",      "waitingBytes",       "movedBytes",    "moveReadBytes",
-    "compactedCells", "punchedBytes",  "unwrittenMoves", "retiredWaiting",     "checkpointFrees",
+    "compactedCells", "punchedBytes",  "freeBytes", "largestFreeBytes", "unwrittenMoves",
+    "retiredWaiting", "checkpointFrees",
 };
 static_assert(std::size(kStateNames) == kStateSlots);
 

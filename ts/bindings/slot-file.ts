@@ -128,6 +128,8 @@ export interface NativeSlotFileOptions {
   /** Of the file's header: which classes its handles number. */
   readonly classTable: number;
   readonly sizeClasses: readonly number[] | undefined;
+  /** SSD_BUDDY: cells are multiples of it. */
+  readonly blockBytes: number;
   readonly capacityBytes: number;
   readonly cacheBytes: number;
   readonly runBytes: number;
@@ -144,6 +146,8 @@ export interface NativeSlotFileConstructor {
   readonly tierBase: number;
   readonly recordHeaderBytes: number;
   readonly valueBytesMax: number;
-  /** For new files; every one up to it is known. */
-  readonly newestClassTable: number;
+  /** For new files of SSD_SLAB; every one up to it is of SSD_SLAB too. */
+  readonly slabClassTable: number;
+  /** Of the files of SSD_BUDDY. */
+  readonly buddyClassTable: number;
 }

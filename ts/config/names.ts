@@ -23,7 +23,7 @@ export const BUILTIN_NAMES: RegisteredNames = {
     'R2_SLAB',
     'PERSIST_MEMORY_POOL',
   ],
-  ssdAllocator: ['SSD_SLAB'],
+  ssdAllocator: ['SSD_SLAB', 'SSD_BUDDY'],
   io: ['IOURING', 'POSIX'],
 };
 
@@ -36,7 +36,7 @@ export const LATER_NAMES: Readonly<Record<Slot, ReadonlyMap<string, string>>> = 
   index: new Map([['SSD_EXTENDIBLE_HASH', 'DRAM_PET_HASH']]),
   value: new Map(),
   dramAllocator: new Map(),
-  ssdAllocator: new Map([['SSD_BUDDY', 'SSD_SLAB']]),
+  ssdAllocator: new Map(),
   io: new Map([
     ['SPDK', 'IOURING: SPDK drives a device that has no file system, and stores are files so far'],
   ]),

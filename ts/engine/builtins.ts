@@ -58,10 +58,14 @@ export function createRegistry(): Registry<Factories> {
       allocator,
     }));
   }
-  registry.register('ssdAllocator', 'SSD_SLAB', ({ value }) => ({
-    sizeClasses: value.ssdAllocator?.sizeClasses,
-    capacityBytes: value.ssdAllocator?.capacityBytes ?? 0,
-  }));
+  for (const allocator of BUILTIN_NAMES.ssdAllocator) {
+    registry.register('ssdAllocator', allocator, ({ value }) => ({
+      sizeClasses: value.ssdAllocator?.sizeClasses,
+      capacityBytes: value.ssdAllocator?.capacityBytes ?? 0,
+      allocator,
+      blockBytes: value.ssdAllocator?.minBlockSize,
+    }));
+  }
   // Hosts and containers that forbid io_uring get threads instead, with one warning.
   registry.register('io', 'IOURING', (config) => openDirectoryFiles(config, 'IOURING'));
   registry.register('io', 'POSIX', (config) => openDirectoryFiles(config, 'POSIX'));
@@ -73,7 +77,9 @@ function ssdOptions(context: ValueStoreContext): SsdValueStoreOptions {
   return {
     storeId,
     used,
+    allocator: slots.allocator === 'SSD_BUDDY' ? 'SSD_BUDDY' : 'SSD_SLAB',
     sizeClasses: slots.sizeClasses,
+    blockBytes: slots.blockBytes,
     capacityBytes: slots.capacityBytes,
     cacheBytes: tuning.cacheBytes ?? config.cache.capacityBytes,
     inlineBytesMax: config.log.inlineValueBytes,

@@ -36,8 +36,10 @@ export interface SlotPlan {
   readonly sizeClasses: readonly number[] | undefined;
   /** Limit on what the slots take; 0: none. */
   readonly capacityBytes: number;
-  /** Of the addon's allocators in memory; undefined: CONCURRENT_SLAB_MEMORY_POOL. */
+  /** Of the addon's allocators; undefined: CONCURRENT_SLAB_MEMORY_POOL in memory, SSD_SLAB in a file. */
   readonly allocator?: string | undefined;
+  /** SSD_BUDDY: the smallest block, in bytes. */
+  readonly blockBytes?: number | undefined;
 }
 
 /** Sizes that are no business of the configuration; tests on small disks make them small. */

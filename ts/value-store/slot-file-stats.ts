@@ -1,4 +1,4 @@
-import type { TierStats, ValueStoreStats } from './value-store.js';
+import type { BlockStats, TierStats, ValueStoreStats } from './value-store.js';
 
 /** @param of a number of the values file by its name in `NativeSlotFile.stateSlots`. */
 export function slotFileStats(
@@ -24,5 +24,11 @@ export function slotFileStats(
     memoryHits: of('memoryHits'),
     memoryBytes: of('cacheBytes') + of('dirtyBytes') + (tier?.memoryBytes ?? 0),
     ...(tier === undefined ? {} : { tier }),
+    ...(of('freeBytes') < 0 ? {} : { blocks: blockStats(of('freeBytes'), of('largestFreeBytes')) }),
   };
+}
+
+function blockStats(freeBytes: number, largestFreeBytes: number): BlockStats {
+  const fragmentation = freeBytes === 0 ? 0 : 1 - largestFreeBytes / freeBytes;
+  return { freeBytes, largestFreeBytes, fragmentation };
 }

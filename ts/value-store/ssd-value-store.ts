@@ -12,7 +12,12 @@ import { closedError, EBADMSG, ENOSPC, misplacedError, placeError } from './slot
 import { SlotFileMover, type RecordMover } from './record-mover.js';
 import { SlotRecords } from './slot-records.js';
 import { WriterPosts } from './writer-posts.js';
-import { openValuesFile, VALUES_FILE, type ValuesFile } from './values-file.js';
+import {
+  openValuesFile,
+  VALUES_FILE,
+  type SlotAllocator,
+  type ValuesFile,
+} from './values-file.js';
 import type {
   CopyHold,
   Handle,
@@ -27,8 +32,12 @@ export interface SsdValueStoreOptions {
   readonly storeId: Uint8Array;
   /** The store was open before, so that its file must be there. */
   readonly used?: boolean;
-  /** Payload sizes of the slots; the default classes when absent. */
+  /** @default 'SSD_SLAB' */
+  readonly allocator?: SlotAllocator | undefined;
+  /** SSD_SLAB: payload sizes of the slots; the default classes when absent. */
   readonly sizeClasses?: readonly number[] | undefined;
+  /** SSD_BUDDY: the smallest block. */
+  readonly blockBytes?: number | undefined;
   /** Limit on what the slots take; 0: none. */
   readonly capacityBytes: number;
   readonly cacheBytes: number;
@@ -71,8 +80,8 @@ export class SsdValueStore implements ValueStore {
   #closed = false;
 
   static async open(fileSet: FileSet, options: SsdValueStoreOptions): Promise<SsdValueStore> {
-    const { storeId, readOnly, used = false } = options;
-    const file = await openValuesFile(fileSet, storeId, { readOnly, used });
+    const { storeId, readOnly, used = false, allocator = 'SSD_SLAB' } = options;
+    const file = await openValuesFile(fileSet, storeId, { readOnly, used, allocator });
     const store = new SsdValueStore(fileSet, file, options);
     if (!options.readOnly) {
       // The first records then need not wait; a full device is the first write's business.
@@ -92,17 +101,13 @@ export class SsdValueStore implements ValueStore {
     this.#token = fileSet.channel.register((result) => this.#onPost(result));
     const Native = addon().NativeSlotFile;
     this.#native = new Native(fileSet.native, {
+      ...options,
+      sizeClasses: options.sizeClasses,
+      blockBytes: options.blockBytes ?? 0,
+      tier: options.tier,
       file,
       classTable,
-      storeId: options.storeId,
-      sizeClasses: options.sizeClasses,
-      capacityBytes: options.capacityBytes,
-      cacheBytes: options.cacheBytes,
-      runBytes: options.runBytes,
-      dirtyBytesMax: options.dirtyBytesMax,
-      reserveBytesMax: options.reserveBytesMax,
       token: this.#token,
-      tier: options.tier,
     });
     this.#tiered = options.tier !== undefined;
     this.#state = this.#native.state;

@@ -44,7 +44,7 @@ export interface ValueStoreStats {
   readonly liveBytes: number;
   /** Now in slots that were replaced and wait for a checkpoint or for readers. */
   readonly waitingBytes: number;
-  /** Part of `allocatedBytes` that holds no wanted record. */
+  /** Part of `allocatedBytes` that holds no wanted record; the rest of it is the utilization. */
   readonly garbageRatio: number;
   /** Moved by compaction: bytes of records, and cells that were emptied or are about to be. */
   readonly movedBytes: number;
@@ -63,6 +63,8 @@ export interface ValueStoreStats {
   readonly pool?: PoolStats | undefined;
   /** Of stores that keep copies in memory of what is asked for most. */
   readonly tier?: TierStats | undefined;
+  /** Of SSD_BUDDY. */
+  readonly blocks?: BlockStats | undefined;
 }
 
 /** The copies in memory of a `TIERED_VALUE_STORE`. */
@@ -81,6 +83,14 @@ export interface TierStats {
   readonly promotions: number;
   /** Copies that went for others. */
   readonly demotions: number;
+}
+
+/** Free space of a buddy system below the end of what was ever in use. */
+export interface BlockStats {
+  readonly freeBytes: number;
+  readonly largestFreeBytes: number;
+  /** Part of `freeBytes` outside the largest free block: 0 is one block. */
+  readonly fragmentation: number;
 }
 
 export interface PoolStats {

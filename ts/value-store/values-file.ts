@@ -18,6 +18,9 @@ export interface ValuesFile {
   readonly classTable: number;
 }
 
+/** The allocators of the addon for slots in a file. */
+export type SlotAllocator = 'SSD_SLAB' | 'SSD_BUDDY';
+
 /**
  * Opens the values file and checks that it is of this store; a new one gets its header.
  *
@@ -27,12 +30,13 @@ export interface ValuesFile {
 export async function openValuesFile(
   fileSet: FileSet,
   storeId: Uint8Array,
-  how: { readonly readOnly: boolean; readonly used: boolean },
+  how: { readonly readOnly: boolean; readonly used: boolean; readonly allocator: SlotAllocator },
 ): Promise<ValuesFile> {
   const { readOnly, used } = how;
   if (used && !fileSet.list().includes(VALUES_FILE))
     throw refused('CAIRN_CORRUPTION', 'it is gone');
-  const newest = addon().NativeSlotFile.newestClassTable;
+  const { slabClassTable, buddyClassTable } = addon().NativeSlotFile;
+  const newest = how.allocator === 'SSD_BUDDY' ? buddyClassTable : slabClassTable;
   const file = await fileSet.open(VALUES_FILE, readOnly ? OPEN_EXISTING : OPEN_OR_CREATE);
   try {
     const check =
@@ -40,8 +44,10 @@ export async function openValuesFile(
         ? BLANK
         : addon().decodeValuesHeader(storeId, await fileSet.read(file, 0, PAGE_BYTES));
     if (check === DAMAGED) throw refused('CAIRN_CORRUPTION', 'it is not of this store, or damaged');
-    if (check === OTHER_VERSION || check > newest)
+    if (check === OTHER_VERSION || check > Math.max(slabClassTable, buddyClassTable))
       throw refused('CAIRN_INCOMPATIBLE', 'its format is of another version');
+    if (check > 0 && (check === buddyClassTable) !== (newest === buddyClassTable))
+      throw refused('CAIRN_INCOMPATIBLE', `its slots are not of ${how.allocator}`);
     if (check === BLANK && used) {
       throw refused('CAIRN_CORRUPTION', 'its first page is gone, although the store has been used');
     }

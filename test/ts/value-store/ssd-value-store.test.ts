@@ -1,5 +1,5 @@
 import { FileSet } from '../../../ts/bindings/file-set.js';
-import { SsdValueStore } from '../../../ts/value-store/ssd-value-store.js';
+import { SsdValueStore, type SsdValueStoreOptions } from '../../../ts/value-store/ssd-value-store.js';
 import type { ValueStore } from '../../../ts/value-store/value-store.js';
 import { newSimDisk } from '../../support/sim-disk.js';
 import {
@@ -18,7 +18,10 @@ class SimulatedHost implements ValueStoreHost {
 
   constructor(
     private readonly cacheBytes: number,
-    private readonly sizeClasses?: readonly number[],
+    private readonly slots: Pick<
+      SsdValueStoreOptions,
+      'allocator' | 'sizeClasses' | 'blockBytes'
+    > = {},
   ) {}
 
   open({ capacityBytes }: { readonly capacityBytes: number }): Promise<ValueStore> {
@@ -35,7 +38,7 @@ class SimulatedHost implements ValueStoreHost {
   async #openOn(disk: Disk, capacityBytes: number): Promise<ValueStore> {
     const store = await SsdValueStore.open(FileSet.simulate(disk), {
       storeId: new Uint8Array(16).fill(7),
-      sizeClasses: this.sizeClasses,
+      ...this.slots,
       capacityBytes,
       cacheBytes: this.cacheBytes,
       inlineBytesMax: 64 * 1024,
@@ -56,7 +59,17 @@ describe('SsdValueStore', () => {
     valueStoreConformance(new SimulatedHost(0));
   });
 
+  describe('with SSD_BUDDY', () => {
+    valueStoreConformance(new SimulatedHost(1024 * 1024, { allocator: 'SSD_BUDDY' }));
+  });
+
+  describe('with SSD_BUDDY in blocks of 8 KiB and no page cache', () => {
+    valueStoreConformance(
+      new SimulatedHost(0, { allocator: 'SSD_BUDDY', blockBytes: 8192 }),
+    );
+  });
+
   describe('with explicit size classes', () => {
-    valueStoreConformance(new SimulatedHost(1024 * 1024, [100, 512, 8000]));
+    valueStoreConformance(new SimulatedHost(1024 * 1024, { sizeClasses: [100, 512, 8000] }));
   });
 });
