@@ -62,12 +62,18 @@ const TIERED: readonly Combination[] = [
   },
 }));
 
+const WITH_BUDDY: readonly Combination[] = (['bytes', 'u64'] as const).map((key) => ({
+  name: `SSD_VALUE_STORE with SSD_BUDDY and ${key} keys`,
+  config: { key: { type: key }, value: { ssd_allocator: { type: 'SSD_BUDDY' } } },
+}));
+
 /** What suites run that every combination passes. */
 export const COMBINATIONS: readonly Combination[] = [
   ...WITH_DEFAULT_INDEX,
   ...WITH_OTHER_INDEX,
   ...WITH_OTHER_ALLOCATOR,
   ...TIERED,
+  ...WITH_BUDDY,
 ];
 
 /** A directory that is removed after the test. */

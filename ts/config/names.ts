@@ -68,7 +68,11 @@ export const POOL_ALLOCATORS: ReadonlySet<string> = new Set([
 ]);
 
 /** Those that have no classes to choose. */
-export const CLASSLESS_ALLOCATORS: ReadonlySet<string> = new Set(['PERSIST_LOOP_SLAB', 'R2_SLAB']);
+export const CLASSLESS_ALLOCATORS: ReadonlySet<string> = new Set([
+  'PERSIST_LOOP_SLAB',
+  'R2_SLAB',
+  'SSD_BUDDY',
+]);
 
 /** Where a slot's name stands in the document, for messages. */
 export const SLOT_FIELDS: Readonly<Record<Slot, string>> = {

@@ -83,6 +83,9 @@ function resolveSsd(section: Section, context: ResolveContext): ResolvedSsdAlloc
     ALIASES.ssdAllocator,
   );
   const given = section.integerList('size_classes', sizeClassRule, SIZE_CLASSES_MAX);
+  if (given !== undefined && CLASSLESS_ALLOCATORS.has(type)) {
+    section.refuse('size_classes', `absent with ${type}, which fits every size by itself`);
+  }
   // Only a document that names SSD_SLAB gets the seed's classes: left alone, any value must fit.
   const seedClasses = section.raw('type') === 'SSD_SLAB' ? SEED_SIZE_CLASSES : undefined;
   const [minBlockSize, maxBlockSize] = resolveBlockSizes(section, context);

@@ -60,6 +60,10 @@ export function configOf(workload: Workload): ResolvedConfig {
     value: {
       type: workload.valueType,
       ...dramAllocatorOf(workload),
+      // Named, SSD_SLAB has the seed's classes: left alone it has those for every size.
+      ...(workload.valueType !== 'DRAM_VALUE_STORE' && workload.ssdAllocator === 'SSD_BUDDY'
+        ? { ssd_allocator: { type: workload.ssdAllocator } }
+        : {}),
     },
     log: { inline_value_bytes: INLINE_BYTES },
   });

@@ -48,6 +48,8 @@ export interface Workload {
   /** Of a store in memory, or of the copies there. */
   readonly allocator?: string;
   readonly indexType: (typeof INDEX_TYPES)[number];
+  /** Of a store on the device. */
+  readonly ssdAllocator: (typeof SSD_ALLOCATORS)[number];
   /** Completions come in a seeded order. */
   readonly reorder: boolean;
   readonly steps: readonly Step[];
@@ -56,6 +58,7 @@ export interface Workload {
 export const INDEX_TYPES = ['DRAM_PET_HASH', 'DRAM_EXTENDIBLE_HASH', 'DRAM_UNORDERED_MAP'] as const;
 
 const DRAM_ALLOCATORS = BUILTIN_NAMES.dramAllocator;
+export const SSD_ALLOCATORS = ['SSD_SLAB', 'SSD_BUDDY'] as const;
 
 const LEVELS: readonly DurabilityLevel[] = ['sync', 'process', 'none'];
 
@@ -79,6 +82,7 @@ export function enumeratedWorkload(length: number, index: number): Workload {
     valueType: index % 5 === 4 ? 'TIERED_VALUE_STORE' : 'SSD_VALUE_STORE',
     allocator: DRAM_ALLOCATORS[index % DRAM_ALLOCATORS.length] as string,
     indexType: INDEX_TYPES[index % INDEX_TYPES.length] ?? 'DRAM_PET_HASH',
+    ssdAllocator: index % 7 < 3 ? 'SSD_BUDDY' : 'SSD_SLAB',
     reorder: false,
     steps,
   };
@@ -104,10 +108,15 @@ export function randomWorkload(seed: number): Workload {
     reorder: random.chance(0.5),
     // Drawn last: the rest of a workload is as its seed made it before there were several.
     indexType: random.pick(INDEX_TYPES),
+    ssdAllocator: 'SSD_SLAB',
     steps,
   };
   const tiered = random.chance(0.15) && workload.valueType === 'SSD_VALUE_STORE';
-  return tiered ? { ...workload, valueType: 'TIERED_VALUE_STORE' } : workload;
+  return {
+    ...workload,
+    ...(tiered ? { valueType: 'TIERED_VALUE_STORE' as const } : {}),
+    ssdAllocator: random.pick(SSD_ALLOCATORS),
+  };
 }
 
 /** The workload that {@link Workload.name} names. */
@@ -126,8 +135,10 @@ export function describeWorkload(workload: Workload): string {
   const order = workload.reorder ? ', completions reordered' : '';
   const value =
     workload.valueType === 'SSD_VALUE_STORE'
-      ? workload.valueType
-      : `${workload.valueType} ${workload.allocator}`;
+      ? `${workload.valueType} ${workload.ssdAllocator}`
+      : workload.valueType === 'DRAM_VALUE_STORE'
+        ? `${workload.valueType} ${workload.allocator}`
+        : `${workload.valueType} ${workload.allocator} ${workload.ssdAllocator}`;
   const what = [workload.keyType, value, workload.indexType].join(', ');
   return `${workload.name} (${what}${order}): ${steps.join(' ')}`;
 }

@@ -89,6 +89,18 @@ describe('the exact error of a rule', () => {
     ]);
   });
 
+  it('for size_classes with SSD_BUDDY', () => {
+    const allocator = { type: 'SSD_BUDDY', size_classes: [128, 4096] };
+    const problems = problemsOf(() => resolve({ value: { ssd_allocator: allocator } }));
+    assert.deepEqual(problems, [
+      {
+        path: 'value.ssd_allocator.size_classes',
+        given: 'a list of 2',
+        allowed: 'absent with SSD_BUDDY, which fits every size by itself',
+      },
+    ]);
+  });
+
   for (const path of ['read_only', 'create_if_missing', 'error_if_exists']) {
     it(`for the switch ${path}`, () => {
       for (const value of [0, 1, 'true', null, []] as const) {
