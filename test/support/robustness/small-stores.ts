@@ -11,6 +11,8 @@ import { newSimDisk } from '../sim-disk.js';
 import { bytesOf } from '../stores.js';
 
 export type ValueType = 'SSD_VALUE_STORE' | 'DRAM_VALUE_STORE';
+/** Of the values file; SSD_SLAB with its classes for every size. */
+export type SsdAllocator = 'SSD_SLAB' | 'SSD_BUDDY';
 export type Contents = ReadonlyMap<string, Buffer>;
 
 /** Values above ride in their slots, not in the log. */
@@ -133,14 +135,18 @@ async function fill(store: Store): Promise<Contents[]> {
 
 /**
  * @param closed in order; else the log since the checkpoint has to be replayed.
- * @param rested long enough before it ended that the manifest knows what is durable.
+ * @param how rested: long enough before it ended that the manifest knows what is durable.
  */
 export async function makeSmallStore(
   valueType: ValueType,
   closed: boolean,
-  rested = false,
+  how: { readonly rested?: boolean; readonly allocator?: SsdAllocator } = {},
 ): Promise<SmallStore> {
-  const config = smallConfig(valueType);
+  const { rested = false, allocator = 'SSD_SLAB' } = how;
+  const config = smallConfig(
+    valueType,
+    allocator === 'SSD_BUDDY' ? { value: { ssd_allocator: { type: allocator } } } : {},
+  );
   const disk = newSimDisk({ record: true });
   const store = await openSmall(disk, config);
   const states = await fill(store);
@@ -149,6 +155,6 @@ export async function makeSmallStore(
   const image = disk.crash(disk.eventCount, { kind: 'all' });
   if (!closed) await abandon(disk, store);
   disk.release();
-  const name = `${valueType}, ${closed ? 'closed' : 'with a log to replay'}`;
+  const name = `${valueType} ${allocator}, ${closed ? 'closed' : 'with a log to replay'}`;
   return new SmallStore(name, config, closed || rested ? states.slice(-1) : states, image);
 }

@@ -22,6 +22,21 @@ describe('a process killed under load', function () {
     }
   }
 
+  it(`loses no acknowledged write: SSD_BUDDY, ${CYCLES} kills`, () =>
+    withDirectory(async (directory) => {
+      const path = join(directory, 'store');
+      const history = newHistory();
+      const value = { ssd_allocator: { type: 'SSD_BUDDY' } };
+      // As the writer opens it.
+      const log = { capacity_bytes: 4 << 20, segment_bytes: 1 << 20 };
+      await (await open(path, { value, log })).close();
+      for (let cycle = 0; cycle < CYCLES; cycle++) {
+        const level = cycle % 2 === 0 ? 'process' : 'sync';
+        const killAfterMs = (cycle * 37) % 120;
+        await killCycle(history, { path, io: 'IOURING', level, killAfterMs });
+      }
+    }));
+
   for (const type of ['PERSIST_LOOP_SLAB', 'PERSIST_MEMORY_POOL']) {
     it(`finds its values again in memory: ${type}, ${CYCLES} kills`, function () {
       return withSharedMemory(this, (shared) =>

@@ -10,7 +10,12 @@ describe('the behaviours of the seed system', function () {
   it('has every index with every value store', () => {
     const names = combinations().map(nameOf);
     for (const index of ['DRAM_PET_HASH', 'DRAM_EXTENDIBLE_HASH', 'DRAM_UNORDERED_MAP']) {
-      for (const value of ['SSD_VALUE_STORE SSD', 'DRAM_VALUE_STORE C', 'TIERED_VALUE_STORE C']) {
+      for (const value of [
+        'SSD_VALUE_STORE SSD_SLAB',
+        'SSD_VALUE_STORE SSD_BUDDY',
+        'DRAM_VALUE_STORE C',
+        'TIERED_VALUE_STORE C',
+      ]) {
         assert.ok(
           names.some((name) => name.startsWith(`${index} ${value}`)),
           `${index} ${value}`,
@@ -22,10 +27,14 @@ describe('the behaviours of the seed system', function () {
   const first = combinations().filter(
     ({ index, value, ssd, dram }) =>
       (index === 'DRAM_EXTENDIBLE_HASH' && ssd === 'SSD_SLAB' && dram === undefined) ||
+      (index === 'DRAM_PET_HASH' && ssd === 'SSD_BUDDY' && dram === undefined) ||
       (index === 'DRAM_UNORDERED_MAP' &&
         value === 'DRAM_VALUE_STORE' &&
         dram === 'CONCURRENT_SLAB_MEMORY_POOL') ||
-      (index === 'DRAM_PET_HASH' && value === 'TIERED_VALUE_STORE' && dram === 'R2_SLAB'),
+      (index === 'DRAM_PET_HASH' &&
+        value === 'TIERED_VALUE_STORE' &&
+        dram === 'R2_SLAB' &&
+        ssd === 'SSD_BUDDY'),
   );
   for (const [at, combination] of first.entries()) {
     const io = IO_TYPES[at % IO_TYPES.length] as string;

@@ -1,5 +1,11 @@
+import assert from 'node:assert/strict';
+import { addon } from '../../../ts/bindings/addon.js';
 import { FileSet } from '../../../ts/bindings/file-set.js';
-import { SsdValueStore, type SsdValueStoreOptions } from '../../../ts/value-store/ssd-value-store.js';
+import {
+  SsdValueStore,
+  type SsdValueStoreOptions,
+} from '../../../ts/value-store/ssd-value-store.js';
+import { openValuesFile, type SlotAllocator } from '../../../ts/value-store/values-file.js';
 import type { ValueStore } from '../../../ts/value-store/value-store.js';
 import { newSimDisk } from '../../support/sim-disk.js';
 import {
@@ -52,6 +58,45 @@ class SimulatedHost implements ValueStoreHost {
   }
 }
 
+describe('a values file', () => {
+  const openWith = async (disk: Disk, allocator: SlotAllocator): Promise<void> => {
+    const fileSet = FileSet.simulate(disk);
+    const how = { readOnly: false, used: false, allocator };
+    const { file } = await openValuesFile(fileSet, new Uint8Array(16), how);
+    fileSet.close(file);
+  };
+
+  it('is refused by the other allocator', async () => {
+    for (const [own, other] of [
+      ['SSD_SLAB', 'SSD_BUDDY'],
+      ['SSD_BUDDY', 'SSD_SLAB'],
+    ] as const) {
+      const disk = newSimDisk();
+      await openWith(disk, own);
+      await assert.rejects(openWith(disk, other), {
+        code: 'CAIRN_INCOMPATIBLE',
+        message: `opening values: its slots are not of ${other}`,
+      });
+      await openWith(disk, own);
+    }
+  });
+
+  it('with classes of a later version is refused', async () => {
+    const disk = newSimDisk();
+    const fileSet = FileSet.simulate(disk);
+    const page = new Uint8Array(fileSet.native.allocate(4096));
+    addon().encodeValuesHeader(new Uint8Array(16), page, 4);
+    const file = await fileSet.open('values', 2);
+    await fileSet.write(file, 0, page, { sync: true });
+    for (const allocator of ['SSD_SLAB', 'SSD_BUDDY'] as const) {
+      await assert.rejects(openWith(disk, allocator), {
+        code: 'CAIRN_INCOMPATIBLE',
+        message: 'opening values: its format is of another version',
+      });
+    }
+  });
+});
+
 describe('SsdValueStore', () => {
   valueStoreConformance(new SimulatedHost(1024 * 1024));
 
@@ -64,9 +109,7 @@ describe('SsdValueStore', () => {
   });
 
   describe('with SSD_BUDDY in blocks of 8 KiB and no page cache', () => {
-    valueStoreConformance(
-      new SimulatedHost(0, { allocator: 'SSD_BUDDY', blockBytes: 8192 }),
-    );
+    valueStoreConformance(new SimulatedHost(0, { allocator: 'SSD_BUDDY', blockBytes: 8192 }));
   });
 
   describe('with explicit size classes', () => {
