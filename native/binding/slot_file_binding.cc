@@ -6,11 +6,9 @@
 #include <cstring>
 #include <memory>
 
-#include "alloc/buddy_allocator.h"
-#include "alloc/size_classes.h"
-#include "alloc/slab_allocator.h"
 #include "binding/raw_function.h"
 #include "binding/slot_file.h"
+#include "binding/slot_options.h"
 #include "cache/slot_record.h"
 
 namespace cairn {
@@ -22,31 +20,6 @@ bool StoreIdArg(const Napi::Value& value, uint64_t halves[2]) {
   if (bytes.size() != 16) return false;
   std::memcpy(halves, bytes.data(), 16);
   return true;
-}
-
-std::vector<uint32_t> PayloadsArg(const Napi::Value& value) {
-  std::vector<uint32_t> payloads;
-  if (!value.IsArray()) return payloads;
-  const Napi::Array list = value.As<Napi::Array>();
-  for (uint32_t i = 0; i < list.Length(); ++i) {
-    payloads.push_back(list.Get(i).As<Napi::Number>().Uint32Value());
-  }
-  return payloads;
-}
-
-/// The allocator that the file's class table is of.
-std::unique_ptr<Allocator> MakeAllocator(const Napi::Object& options, uint64_t capacity_bytes) {
-  const auto table =
-      static_cast<ClassTable>(options.Get("classTable").As<Napi::Number>().Uint32Value());
-  if (table == kBuddyClassTable) {
-    const int64_t block_bytes = options.Get("blockBytes").As<Napi::Number>().Int64Value();
-    return std::make_unique<BuddyAllocator>(BuddyAllocator::Options{
-        .classes = BlockClasses(static_cast<uint64_t>(block_bytes)),
-        .capacity_bytes = capacity_bytes});
-  }
-  return std::make_unique<SlabAllocator>(
-      SlabAllocator::Options{.classes = DiskClassesOf(table, PayloadsArg(options.Get("sizeClasses"))),
-                             .capacity_bytes = capacity_bytes});
 }
 
 /// A record of up to this many bytes is copied: memory with a finalizer costs more.
@@ -63,10 +36,7 @@ NativeSlotFile::NativeSlotFile(const Napi::CallbackInfo& info)
   if (place_.files == nullptr) return;
   HoldNativeIo(info.This().As<Napi::Object>(), info[0]);
   const Napi::Object options = info[1].As<Napi::Object>();
-  const auto number = [&](const char* name) {
-    return options.Get(name).As<Napi::Number>().Int64Value();
-  };
-  place_.file = static_cast<FileId>(number("file"));
+  place_.file = static_cast<FileId>(NumberOf(options, "file"));
   opened_bytes_ = place_.files->SizeOf(place_.file);
   uint64_t store_id[2];
   if (!StoreIdArg(options.Get("storeId"), store_id)) {
@@ -76,16 +46,11 @@ NativeSlotFile::NativeSlotFile(const Napi::CallbackInfo& info)
   place_.store_id_low = store_id[0];
   place_.store_id_high = store_id[1];
 
-  SlotWriter::Options writer;
-  writer.capacity_bytes = static_cast<uint64_t>(number("capacityBytes"));
-  writer.run_bytes = static_cast<uint32_t>(number("runBytes"));
-  writer.dirty_bytes_max = static_cast<uint64_t>(number("dirtyBytesMax"));
-  writer.reserve_bytes_max = static_cast<uint64_t>(number("reserveBytesMax"));
-  writer.post_token = number("token");
-  allocator_ = MakeAllocator(options, writer.capacity_bytes);
+  const SlotWriter::Options writer = WriterOptionsOf(options);
+  allocator_ = AllocatorOf(options);
 
   Result<std::span<std::byte>> arena =
-      place_.files->io().ReserveArena(static_cast<size_t>(number("cacheBytes")));
+      place_.files->io().ReserveArena(static_cast<size_t>(NumberOf(options, "cacheBytes")));
   const std::span<std::byte> memory = arena.ok() ? arena.value() : std::span<std::byte>();
   cache_ = std::make_unique<PageCache>(memory);
   arena_ref_ =

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "alloc/buddy_allocator.h"
+#include "alloc/size_classes.h"
+#include "alloc/slab_allocator.h"
+#include "value/slot_writer.h"
+
+namespace cairn {
+
+inline int64_t NumberOf(const Napi::Object& options, const char* name) {
+  return options.Get(name).As<Napi::Number>().Int64Value();
+}
+
+inline SlotWriter::Options WriterOptionsOf(const Napi::Object& options) {
+  SlotWriter::Options writer;
+  writer.capacity_bytes = static_cast<uint64_t>(NumberOf(options, "capacityBytes"));
+  writer.run_bytes = static_cast<uint32_t>(NumberOf(options, "runBytes"));
+  writer.dirty_bytes_max = static_cast<uint64_t>(NumberOf(options, "dirtyBytesMax"));
+  writer.reserve_bytes_max = static_cast<uint64_t>(NumberOf(options, "reserveBytesMax"));
+  writer.post_token = NumberOf(options, "token");
+  return writer;
+}
+
+/// The allocator that the file's class table is of.
+inline std::unique_ptr<Allocator> AllocatorOf(const Napi::Object& options) {
+  const auto capacity_bytes = static_cast<uint64_t>(NumberOf(options, "capacityBytes"));
+  const auto table = static_cast<ClassTable>(NumberOf(options, "classTable"));
+  if (table == kBuddyClassTable) {
+    const auto block_bytes = static_cast<uint64_t>(NumberOf(options, "blockBytes"));
+    return std::make_unique<BuddyAllocator>(BuddyAllocator::Options{
+        .classes = BlockClasses(block_bytes), .capacity_bytes = capacity_bytes});
+  }
+  std::vector<uint32_t> payloads;
+  if (options.Get("sizeClasses").IsArray()) {
+    const Napi::Array list = options.Get("sizeClasses").As<Napi::Array>();
+    for (uint32_t i = 0; i < list.Length(); ++i) {
+      payloads.push_back(list.Get(i).As<Napi::Number>().Uint32Value());
+    }
+  }
+  return std::make_unique<SlabAllocator>(SlabAllocator::Options{
+      .classes = DiskClassesOf(table, std::move(payloads)), .capacity_bytes = capacity_bytes});
+}
+
+}  // namespace cairn
