@@ -12,12 +12,7 @@ import { closedError, EBADMSG, ENOSPC, misplacedError, placeError } from './slot
 import { SlotFileMover, type RecordMover } from './record-mover.js';
 import { SlotRecords } from './slot-records.js';
 import { WriterPosts } from './writer-posts.js';
-import {
-  openValuesFile,
-  VALUES_FILE,
-  type SlotAllocator,
-  type ValuesFile,
-} from './values-file.js';
+import { openValuesFile, VALUES_FILE, type SlotAllocator, type ValuesFile } from './values-file.js';
 import type {
   CopyHold,
   Handle,
