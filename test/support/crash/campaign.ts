@@ -23,6 +23,16 @@ export interface CampaignOptions {
   readonly workers: number;
   /** Only this one, at all points. */
   readonly only?: Workload | undefined;
+  /** Where an earlier run of this worker came to. */
+  readonly from?: Place | undefined;
+}
+
+/** The workload that is tried, and what was done before it. */
+export interface Place {
+  readonly index: number;
+  readonly states: number;
+  readonly opened: number;
+  readonly workloads: number;
 }
 
 export interface Violation {
@@ -37,6 +47,7 @@ export interface Tally {
   /** Stores opened: states of a workload that are equal in all that is read are opened once. */
   opened: number;
   workloads: number;
+  place: Place;
   readonly violations: Violation[];
 }
 
@@ -57,8 +68,12 @@ const VIOLATIONS_MAX = 20;
 
 /** Runs workloads and tries their crash states until enough states were tried. */
 export async function runCampaign(options: CampaignOptions, progress: Progress): Promise<Tally> {
-  const tally: Tally = { states: 0, opened: 0, workloads: 0, violations: [] };
-  for (let index = options.worker; !isDone(options, tally); index += options.workers) {
+  const place = options.from ?? { index: options.worker, states: 0, opened: 0, workloads: 0 };
+  const { states, opened, workloads } = place;
+  const tally: Tally = { states, opened, workloads, place, violations: [] };
+  for (let { index } = place; !isDone(options, tally); index += options.workers) {
+    const { states, opened, workloads } = tally;
+    tally.place = { index, states, opened, workloads };
     const workload = options.only ?? workloadAt(options.seed, index);
     progress.begin(workload, undefined);
     await tryWorkload(workload, options, tally, progress);

@@ -2,24 +2,21 @@
 // event, recovery from it compared with what the caller had been told.
 //
 //   npm run test:crash -- --states 1000000 --seed 7
+//   npm run test:crash -- --states 100000000 --resume build/crash.json
 //   npm run test:crash -- --replay r7000012@41:mask:5:512
 //
 // Progress goes to stderr; the last line is 'N passed, N failed', counted in states.
-import { spawn } from 'node:child_process';
-import { mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
+import { openSync, writeSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { runCampaign } from './campaign.js';
-import type { CampaignOptions, Tally, Violation } from './campaign.js';
+import type { CampaignOptions, Place, Tally } from './campaign.js';
 import { checkState, formatState, parseState } from './enumerator.js';
 import { record } from './recording.js';
+import { POSITION_BYTES, supervise } from './supervisor.js';
+import type { Message } from './supervisor.js';
 import { describeWorkload, workloadByName } from './workload.js';
 
-/** A worker that says nothing for so long hangs. */
-const SILENCE_MS = 30_000;
 const REPORT_EVERY_MS = 1000;
 
 const USAGE = `Options:
@@ -27,24 +24,10 @@ const USAGE = `Options:
   --seed S        of the workloads (default 1)
   --per-point N   states tried at one event, 'all' for every one (default 16)
   --workers N     processes (default: one per processor)
+  --resume F      go on where the run that kept F up to date was stopped, and keep it up to date
   --workload W    only this workload, for example r7000012 or e3.411
   --replay T      one state: workload@point:choice:number:sectorBytes[/second crash]
 `;
-
-/** Longer than any token. */
-const POSITION_BYTES = 120;
-
-interface Counts {
-  readonly states: number;
-  readonly opened: number;
-  readonly workloads: number;
-}
-
-/** What a worker prints, one JSON document per line. */
-type Message =
-  | ({ readonly type: 'states' } & Counts)
-  | { readonly type: 'violation'; readonly violation: Violation }
-  | { readonly type: 'end' };
 
 async function main(): Promise<number> {
   const { values } = parseArgs({
@@ -55,6 +38,8 @@ async function main(): Promise<number> {
       workers: { type: 'string', default: String(availableParallelism()) },
       workload: { type: 'string' },
       replay: { type: 'string' },
+      resume: { type: 'string' },
+      from: { type: 'string' },
       worker: { type: 'string' },
       position: { type: 'string', default: '' },
       help: { type: 'boolean', default: false },
@@ -78,25 +63,16 @@ async function main(): Promise<number> {
     only,
   };
   if (values.worker !== undefined) {
-    const own = { ...options, states: integer(values.states), worker: integer(values.worker) };
+    const from = values.from === undefined ? undefined : (JSON.parse(values.from) as Place);
+    const own = {
+      ...options,
+      states: integer(values.states),
+      worker: integer(values.worker),
+      from,
+    };
     return work(own, values.position);
   }
-  const began = performance.now();
-  const totals = await Promise.all(
-    Array.from({ length: workers }, (_, worker) => superviseWorker(options, worker, values)),
-  );
-  const states = totals.reduce((sum, total) => sum + total.states, 0);
-  const opened = totals.reduce((sum, total) => sum + total.opened, 0);
-  const workloads = totals.reduce((sum, total) => sum + total.workloads, 0);
-  const failed = totals.reduce((sum, total) => sum + total.violations.length, 0);
-  const seconds = (performance.now() - began) / 1000;
-  process.stderr.write(
-    `crash: ${states} states of ${workloads} workloads in ${seconds.toFixed(1)} s ` +
-      `(${opened} opened, the others equal to one of these in all that is read), ` +
-      `${Math.round(states / seconds)} per second\n`,
-  );
-  process.stdout.write(`${Math.max(0, states - failed)} passed, ${failed} failed\n`);
-  return failed === 0 && states > 0 ? 0 : 1;
+  return supervise(options, values.resume);
 }
 
 function integer(text: string): number {
@@ -135,8 +111,8 @@ async function work(options: CampaignOptions, positionFile: string): Promise<num
       const violation = tally.violations[said];
       if (violation !== undefined) say({ type: 'violation', violation });
     }
-    const { states, opened, workloads } = tally;
-    say({ type: 'states', states, opened, workloads });
+    const { states, opened, workloads, place } = tally;
+    say({ type: 'states', states, opened, workloads, place });
   };
   const tally = await runCampaign(options, {
     begin: (workload, state) => {
@@ -154,72 +130,6 @@ async function work(options: CampaignOptions, positionFile: string): Promise<num
   tell(tally);
   say({ type: 'end' });
   return 0;
-}
-
-interface Total extends Counts {
-  readonly violations: readonly Violation[];
-}
-
-async function superviseWorker(
-  options: CampaignOptions,
-  worker: number,
-  values: { readonly 'per-point': string; readonly workload?: string | undefined },
-): Promise<Total> {
-  const folder = mkdtempSync(join(tmpdir(), 'cairn-crash-'));
-  const positionFile = join(folder, 'position');
-  const args = [
-    ...['--import', 'tsx', fileURLToPath(import.meta.url), '--position', positionFile],
-    ...['--worker', String(worker), '--workers', String(options.workers)],
-    ...['--seed', String(options.seed), '--states', String(options.states)],
-    ...['--per-point', values['per-point']],
-    ...(values.workload === undefined ? [] : ['--workload', values.workload]),
-  ];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  const violations: Violation[] = [];
-  let total: Counts = { states: 0, opened: 0, workloads: 0 };
-  let ended = false;
-  const fail = (violation: Violation): void => {
-    violations.push(violation);
-    process.stderr.write(
-      `\nVIOLATION ${violation.description}\n  ${violation.message}\n` +
-        `  npm run test:crash -- --replay ${violation.workload}@${violation.state}\n`,
-    );
-  };
-  const giveUp = (): void => void child.kill('SIGKILL');
-  let silence = setTimeout(giveUp, SILENCE_MS);
-  createInterface({ input: child.stdout }).on('line', (line) => {
-    clearTimeout(silence);
-    silence = setTimeout(giveUp, SILENCE_MS);
-    const message = JSON.parse(line) as Message;
-    if (message.type === 'end') ended = true;
-    else if (message.type === 'violation') fail(message.violation);
-    else {
-      total = message;
-      const { states, workloads } = message;
-      process.stderr.write(`crash: worker ${worker}: ${states} states, ${workloads} workloads\n`);
-    }
-  });
-  const how = await new Promise<string>((resolve) => {
-    child.on('close', (status, signal) => resolve(signal ?? `exit code ${status ?? 'unknown'}`));
-  });
-  clearTimeout(silence);
-  if (!ended) fail(whatHung(positionFile, how));
-  rmSync(folder, { recursive: true });
-  return { ...total, violations };
-}
-
-/** Killed for its silence; or nothing was left to do while a promise was never settled. */
-function whatHung(positionFile: string, how: string): Violation {
-  let token = '';
-  try {
-    token = readFileSync(positionFile, 'utf8').trim();
-  } catch {
-    // It did not come as far as the first workload.
-  }
-  const [workload = 'start', state = 'run'] = token === '' ? [] : token.split('@');
-  const description = token === '' ? 'start' : describeWorkload(workloadByName(workload));
-  const message = `the process hung or broke off: ${how}`;
-  return { workload, description, state, message };
 }
 
 process.exitCode = await main();

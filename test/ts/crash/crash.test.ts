@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 // Processes of their own: a store that hangs or crashes the process is a finding like any other,
 // and two processors are used. `npm run test:crash` runs as many states as one likes.
-const STATES = 100_000;
+// 200,000 take three minutes of two processors that have nothing else to do.
+const STATES = 200_000;
 const TIMEOUT_MS = 20 * 60_000;
 
 interface Outcome {
@@ -38,6 +42,19 @@ describe('a power cut or a kill (fault model F1, F2, F3)', function () {
     const { status, summary, violations } = await campaign(args);
     assert.equal(status, 0, violations);
     assert.match(summary, /^\d{6,} passed, 0 failed$/m);
+  });
+
+  it('is gone on with where a run was stopped', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'cairn-resume-'));
+    const resume = ['--per-point', '2', '--workers', '2', '--resume', join(folder, 'run.json')];
+    for (const states of [300, 600]) {
+      const { status, summary } = await campaign(['--states', String(states), ...resume]);
+      assert.equal(status, 0);
+      assert.match(summary, new RegExp(`^${states / 100}\\d\\d passed, 0 failed$`, 'm'));
+    }
+    const another = await campaign(['--states', '900', '--seed', '2', ...resume]);
+    assert.notEqual(another.status, 0, 'another seed is another campaign');
+    rmSync(folder, { recursive: true });
   });
 
   it('leaves one in every state of the shortest workloads', async () => {
