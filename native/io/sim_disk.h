@@ -77,7 +77,7 @@ class SimDisk {
   /// See SimCrashStates. Needs options.record.
   size_t CountUnits(uint32_t point, uint32_t sector_bytes);
   /// A disk that recovered from the power cut with `choice` kept.
-  std::shared_ptr<SimDisk> Crash(uint32_t point, const CrashChoice& choice, bool record);
+  std::shared_ptr<SimDisk> Crash(uint32_t point, const CrashChoice& choice, bool record = true);
   /// A disk that begins with what is there now.
   std::shared_ptr<SimDisk> Restart(bool record) const;
 

@@ -43,6 +43,7 @@ struct SlotWriter::RunWrite final : Completion {
 
 struct SlotWriter::LargeWrite final : Completion {
   SlotWriter* writer = nullptr;
+  uint64_t offset_bytes = 0;
   AlignedBuffer buffer;
   int64_t token = 0;
   void Run(int64_t result) override {
@@ -61,7 +62,8 @@ SlotWriter::SlotWriter(const SlotPlace& place, Allocator& allocator, PageCache& 
       sink_(sink),
       options_(options),
       space_(place, sink,
-             {options.capacity_bytes, options.reserve_bytes_max, options.post_token}) {
+             {options.capacity_bytes, options.reserve_bytes_max, options.post_token,
+              [this] { StartHeld(); }}) {
   for (auto& lane : open_) lane.assign(allocator.classes().size(), nullptr);
   announced_ = allocator.SetListener(&space_);
   if (options.capacity_bytes >= kCapacityWithRoomBytes) {
@@ -289,14 +291,27 @@ Result<Handle> SlotWriter::PlaceLarge(std::span<const std::byte> key,
     cache_.Invalidate((offset + at) / kPageBytes);
   }
   large->writer = this;
+  large->offset_bytes = offset;
   large->token = token;
   ++large_in_flight_;
+  if (space_.Punching(offset, large->buffer.size()))
+    held_.push_back(std::move(large));
+  else
+    StartLarge(std::move(large));
+  return handle;
+}
+
+void SlotWriter::StartLarge(std::unique_ptr<LargeWrite> large) {
   ++writes_;
   write_bytes_ += large->buffer.size();
-  LargeWrite* const write = large.release();
-  place_.files->io().Write(place_.file, offset, write->buffer.span(), Durability::kNone, write);
+  LargeWrite* const write = large.release();  // owned by the backend until it ran
+  place_.files->io().Write(place_.file, write->offset_bytes, write->buffer.span(),
+                           Durability::kNone, write);
   sink_->Started();
-  return handle;
+}
+
+void SlotWriter::StartHeld() {
+  for (std::unique_ptr<LargeWrite>& write : std::exchange(held_, {})) StartLarge(std::move(write));
 }
 
 std::span<const std::byte> SlotWriter::Find(Handle handle) const {

@@ -98,6 +98,8 @@ class SlotWriter {
   Result<RunWrite*> OpenRun(Lane lane, uint8_t size_class);
   bool MayTake(Lane lane, uint64_t cell_bytes) const;
   void CloseRun(RunWrite* run);
+  void StartLarge(std::unique_ptr<LargeWrite> write);
+  void StartHeld();
   void CloseCells(const RunWrite& run);
   void WriteQueued();
   void OnWritten(RunWrite* run, int64_t result);
@@ -116,6 +118,7 @@ class SlotWriter {
   std::deque<RunWrite*> queue_;
   std::vector<uint64_t> unwritten_ids_;  // ascending
   std::vector<AlignedBuffer> spare_;
+  std::vector<std::unique_ptr<LargeWrite>> held_;  // until the hole under them is made
   uint64_t next_run_id_ = 1;
   uint32_t open_runs_ = 0;
   uint32_t unwritten_moves_ = 0;

@@ -50,6 +50,13 @@ bool SpaceKeeper::Ready(uint64_t offset_bytes, uint64_t length_bytes) {
   return true;
 }
 
+bool SpaceKeeper::Punching(uint64_t offset_bytes, uint64_t length_bytes) const {
+  if (step_ == nullptr || !step_->punch) return false;
+  const uint64_t begin = step_->first_unit * kUnitBytes;
+  const uint64_t end = begin + step_->units * kUnitBytes;
+  return offset_bytes < end && offset_bytes + length_bytes > begin;
+}
+
 void SpaceKeeper::NoteUsed(uint64_t offset_bytes, uint64_t length_bytes) {
   const uint64_t end = (offset_bytes + length_bytes + kUnitBytes - 1) / kUnitBytes;
   if (used_.size() < end) used_.resize(end, false);
@@ -93,6 +100,7 @@ void SpaceKeeper::OnStep(int64_t result) {
     OnPunched(*step, result);
   else
     OnReserved(*step, result);
+  if (options_.step_done) options_.step_done();
   PunchSome();
   sink_->Post(options_.post_token, 0);
 }

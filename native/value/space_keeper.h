@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -15,7 +16,8 @@ namespace cairn {
 /// Gives the values file space ahead of need and takes it back: reserves units of 1 MiB before
 /// cells in them are written, and punches those whose groups became free, except for a few that
 /// will be wanted again soon. Reserving and punching never run at the same time, and a unit that is
-/// being punched is not reserved: so no write can meet the hole that is being made.
+/// being punched is not reserved: so no write into reserved units can meet the hole that is being
+/// made. Others ask Punching.
 class SpaceKeeper final : public GroupListener {
  public:
   static constexpr uint64_t kUnitBytes = 1 << 20;
@@ -24,6 +26,7 @@ class SpaceKeeper final : public GroupListener {
     uint64_t capacity_bytes = 0;  // as the allocator's; 0: none
     uint64_t reserve_bytes_max = 64ull << 20;
     int64_t post_token = -1;  // posted after each step
+    std::function<void()> step_done;
   };
 
   SpaceKeeper(const SlotPlace& place, CompletionSink* sink, const Options& options);
@@ -32,7 +35,9 @@ class SpaceKeeper final : public GroupListener {
   /// True when the range has space behind it. Starts reserving otherwise, and ahead of need; a post
   /// follows then.
   bool Ready(uint64_t offset_bytes, uint64_t length_bytes);
-  /// Something was written there without asking.
+  /// A hole is being made there: what is written before step_done may be lost.
+  bool Punching(uint64_t offset_bytes, uint64_t length_bytes) const;
+  /// Something is written there that was not reserved.
   void NoteUsed(uint64_t offset_bytes, uint64_t length_bytes);
   /// Reserves the first space; a post follows.
   void ReserveAhead();
