@@ -24,6 +24,7 @@ import { largerThanMemory } from './rows/larger-than-memory.js';
 import { processPut } from './rows/process-put.js';
 import { failedRow, hasFailed, type RowResult } from './rows/result.js';
 import { ssdIndex } from './rows/ssd-index.js';
+import { tiered } from './rows/tiered.js';
 import { renderTable, summary } from './table.js';
 
 const EXIT_USAGE = 2;
@@ -45,6 +46,7 @@ const RUNNERS: readonly {
   { groups: ['gather-1000'], run: gatherThousand },
   { groups: ['batch-get'], run: batchGet },
   { groups: ['ssd-index'], run: ssdIndex },
+  { groups: ['tiered'], run: tiered },
   { groups: ['process-put'], run: processPut },
 ];
 

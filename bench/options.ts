@@ -13,7 +13,13 @@ export const ROW_GROUPS = [
   'reopen',
 ] as const;
 /** What part the composite plays: allocators, an index on the device, other durability. */
-export const COMPOSITE_GROUPS = ['gather-1000', 'batch-get', 'ssd-index', 'process-put'] as const;
+export const COMPOSITE_GROUPS = [
+  'gather-1000',
+  'batch-get',
+  'ssd-index',
+  'tiered',
+  'process-put',
+] as const;
 const SUITES = ['yardsticks', 'composite'] as const;
 const ALL_GROUPS = [...ROW_GROUPS, ...COMPOSITE_GROUPS];
 export type RowGroup = (typeof ALL_GROUPS)[number];

@@ -8,6 +8,7 @@ import type {
   OpenEngine,
   OpenOptions,
 } from './adapters/adapter.js';
+import { readsBetween } from './counters.js';
 import { delaySample } from './delay.js';
 import { LatencyHistogram, type Sample } from './measure.js';
 import { identities, Random, ValueBlock, Zipfian } from './random.js';
@@ -24,7 +25,13 @@ export type Stage =
     }
   | { readonly stage: 'check'; readonly count: number }
   | { readonly stage: 'read-sync'; readonly milliseconds: number }
-  | { readonly stage: 'read'; readonly milliseconds: number; readonly depth: number }
+  | {
+      readonly stage: 'read';
+      readonly milliseconds: number;
+      readonly depth: number;
+      /** Zipfian, with this entry as the one that is read most; uniform when absent. */
+      readonly hottest?: number;
+    }
   | {
       readonly stage: 'put';
       readonly milliseconds: number;
@@ -105,6 +112,7 @@ export class StageRunner {
   #rows = new Uint8Array(0);
   #picked: Uint32Array = new Uint32Array(0);
   readonly #random = new Random(5);
+  #zipfian: Zipfian | undefined;
   readonly #block = new ValueBlock();
   #version = 0;
 
@@ -119,7 +127,7 @@ export class StageRunner {
       case 'read-sync':
         return { sample: this.#readSync(stage.milliseconds) };
       case 'read':
-        return { sample: await this.#read(stage.milliseconds, stage.depth) };
+        return { sample: await this.#read(stage.milliseconds, stage.depth, stage.hottest) };
       case 'put':
         return { sample: await this.#put(stage.milliseconds, stage.depth, stage.sync) };
       case 'prepare-gather':
@@ -207,8 +215,11 @@ export class StageRunner {
     this.#keys = Array.from(this.#all, (identity) => engine.key(identity));
   }
 
-  #anyKey(): EngineKey {
-    return this.#keys[this.#random.below(this.#keys.length)] ?? 0;
+  #anyKey(hottest?: number): EngineKey {
+    const { length } = this.#keys;
+    if (hottest === undefined) return this.#keys[this.#random.below(length)] ?? 0;
+    this.#zipfian ??= new Zipfian(length);
+    return this.#keys[(this.#zipfian.next(this.#random) + hottest) % length] ?? 0;
   }
 
   #readSync(milliseconds: number): Sample {
@@ -236,21 +247,18 @@ export class StageRunner {
     return { value: (operations / elapsed) * 1000, latency: histogram.summary() };
   }
 
-  async #read(milliseconds: number, depth: number): Promise<Sample> {
+  async #read(milliseconds: number, depth: number, hottest?: number): Promise<Sample> {
     this.#prepareKeys();
     const engine = this.#opened();
     const before = engine.counters();
     const length = this.#options?.valueBytes ?? 0;
     const one = async (): Promise<void> => {
-      const value = await engine.get(this.#anyKey());
+      const value = await engine.get(this.#anyKey(hottest));
       if (value?.length !== length) throw new Error('a get missed its value');
     };
     const sample = await this.#drive(milliseconds, depth, one);
-    const after = engine.counters();
-    if (before === null || after === null) return sample;
-    const deviceReads = after.deviceReads - before.deviceReads;
-    const indexReads = after.indexReads - before.indexReads;
-    return { ...sample, extra: { ...sample.extra, deviceReads, indexReads } };
+    const extra = { ...sample.extra, ...readsBetween(before, engine.counters()) };
+    return { ...sample, extra };
   }
 
   async #put(milliseconds: number, depth: number, sync: boolean): Promise<Sample> {

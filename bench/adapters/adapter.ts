@@ -34,6 +34,9 @@ export interface Counters {
   readonly deviceReadBytes: number;
   /** Reads of an index that lies on the device. */
   readonly indexReads: number;
+  /** Gets that a copy in memory answered, and copies made of what was read. */
+  readonly tierHits: number;
+  readonly promotions: number;
   readonly deviceWriteBytes: number;
   readonly indexBytes: number;
   readonly indexEntries: number;

@@ -101,6 +101,8 @@ class CairnEngine implements Engine {
       deviceReads: stats.values.deviceReads,
       deviceReadBytes: stats.values.deviceReadBytes,
       indexReads: (stats.index as { readonly deviceReads?: number }).deviceReads ?? 0,
+      tierHits: stats.values.tier?.hits ?? 0,
+      promotions: stats.values.tier?.promotions ?? 0,
       deviceWriteBytes: stats.values.deviceWriteBytes,
       indexBytes: stats.index.memoryBytes,
       indexEntries: stats.index.entries,

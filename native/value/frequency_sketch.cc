@@ -7,7 +7,7 @@ namespace {
 
 /// The window, in requests per key that is kept. Ten of them, as TinyLFU has it, tell the keys at the
 /// border from noise less well: 2 points less.
-constexpr uint32_t kRequestsPerKey = 32;
+constexpr uint32_t kRequestsPerKey = 64;
 constexpr size_t kRows = 4;
 constexpr size_t kRowCounters = 16;
 

@@ -27,6 +27,8 @@ constexpr uint64_t kDrainBytes = 2 << 20;
 /// So much memory for each bucket that a step of it looks at: then four promotions are refused for
 /// each record that goes, whatever the capacity.
 constexpr uint64_t kDrainBytesPerBucket = 80 << 20;
+/// A step takes some microseconds at most.
+constexpr uint64_t kDrainStepMax = 64;
 
 /// What was asked for less often does not replace anything; most of what is read once is not read again.
 constexpr uint32_t kWarmEstimate = 2;
@@ -222,7 +224,8 @@ bool MemoryTier::full() const {
 void MemoryTier::Drain(Handle slot) {
   if (drain_bucket_ == 0) drained_offset_ = AlignDown(HandleOffset(slot), kDrainBytes);
   const uint64_t end = drained_offset_ + kDrainBytes;
-  const uint64_t step = 1 + slots_->stats().reserved_bytes / kDrainBytesPerBucket;
+  const uint64_t step =
+      std::min(kDrainStepMax, 1 + slots_->stats().reserved_bytes / kDrainBytesPerBucket);
   TierTable::Sample sample;
   for (uint64_t n = 0; n < step && drain_bucket_ < table_.buckets(); ++n, ++drain_bucket_) {
     const size_t count = table_.Read(drain_bucket_, &sample);

@@ -167,7 +167,7 @@ TEST(copies_are_of_the_last_record_whatever_happens) {
       const auto found = live.find(place);
       const uint64_t what = random() % 10;
       if (found == live.end()) {
-        Record record{std::to_string(random() % 100), std::string(random() % scale, 'x'), step};
+        Record record{std::to_string(random() % 5000), std::string(random() % scale, 'x'), step};
         if (!record.value.empty()) record.value[0] = static_cast<char>(step);
         tier->OnPlaced(handle, record.view());
         live[place] = std::move(record);

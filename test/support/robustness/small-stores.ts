@@ -10,7 +10,7 @@ import { openWithFileSet } from '../../../ts/engine/open.js';
 import { newSimDisk } from '../sim-disk.js';
 import { bytesOf } from '../stores.js';
 
-export type ValueType = 'SSD_VALUE_STORE' | 'DRAM_VALUE_STORE';
+export type ValueType = 'SSD_VALUE_STORE' | 'DRAM_VALUE_STORE' | 'TIERED_VALUE_STORE';
 /** Of the values file; SSD_SLAB with its classes for every size. */
 export type SsdAllocator = 'SSD_SLAB' | 'SSD_BUDDY';
 export type Contents = ReadonlyMap<string, Buffer>;
@@ -46,7 +46,7 @@ export function openSmall(
   more: Partial<Tuning> = {},
 ): Promise<Store> {
   // A store in memory keeps 128 KiB of a segment free and takes values up to the rest.
-  const segmentBytes = config.value.type === 'SSD_VALUE_STORE' ? 32 * 1024 : 160 * 1024;
+  const segmentBytes = config.value.type === 'DRAM_VALUE_STORE' ? 160 * 1024 : 32 * 1024;
   return openWithFileSet(FileSet.simulate(disk), config, registry, {
     ...TUNING,
     logSegmentBytes: segmentBytes,

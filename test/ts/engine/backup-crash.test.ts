@@ -19,7 +19,7 @@ const TUNING = { runBytes: 16 * 1024, dirtyBytesMax: 128 * 1024, reserveBytesMax
 const recorded = (): MemoryDisks => new MemoryDisks({ record: true });
 
 async function openOn(disks: MemoryDisks, path: string, valueType: ValueType): Promise<Store> {
-  const segmentBytes = valueType === 'SSD_VALUE_STORE' ? 32 * 1024 : 160 * 1024;
+  const segmentBytes = valueType === 'DRAM_VALUE_STORE' ? 160 * 1024 : 32 * 1024;
   const document = {
     path,
     value: { type: valueType },

@@ -37,6 +37,26 @@ describe('a process killed under load', function () {
       }
     }));
 
+  it(`loses no acknowledged write of a tiered store: ${CYCLES} kills`, () =>
+    withDirectory(async (directory) => {
+      const path = join(directory, 'store');
+      const history = newHistory();
+      const value = {
+        type: 'TIERED_VALUE_STORE',
+        dram_allocator: { capacity_bytes: 2 << 20 },
+      };
+      await (await open(path, { value, log: { segment_bytes: 1 << 20 } })).close();
+      for (let cycle = 0; cycle < CYCLES; cycle++) {
+        await killCycle(history, {
+          path,
+          io: cycle % 3 === 0 ? 'POSIX' : 'IOURING',
+          level: cycle % 2 === 0 ? 'process' : 'sync',
+          killAfterMs: (cycle * 37) % 120,
+          inspect: (store) => assert.notEqual(store.stats().values.tier, undefined),
+        });
+      }
+    }));
+
   for (const type of ['PERSIST_LOOP_SLAB', 'PERSIST_MEMORY_POOL']) {
     it(`finds its values again in memory: ${type}, ${CYCLES} kills`, function () {
       return withSharedMemory(this, (shared) =>

@@ -99,7 +99,7 @@ describe('a store whose device fails', function () {
   });
   after(() => watchdog.stop());
 
-  for (const valueType of [SSD, 'DRAM_VALUE_STORE'] as const) {
+  for (const valueType of [SSD, 'DRAM_VALUE_STORE', 'TIERED_VALUE_STORE'] as const) {
     for (const kind of KINDS) {
       it(`keeps what it acknowledged when the n-th ${kind.name}: ${valueType}`, async () => {
         const wrong: string[] = [];

@@ -48,12 +48,18 @@ async function deleteAll(store: Store, keys: Iterable<number>): Promise<void> {
 const LIMITS: Readonly<Record<ValueType, StoreConfig>> = {
   SSD_VALUE_STORE: { value: { ssd_allocator: { capacity_bytes: 4 * MIB } } },
   DRAM_VALUE_STORE: { value: { dram_allocator: { capacity_bytes: MIB } } },
+  TIERED_VALUE_STORE: {
+    value: {
+      dram_allocator: { capacity_bytes: 2 * MIB },
+      ssd_allocator: { capacity_bytes: 4 * MIB },
+    },
+  },
 };
 
 // Fault model F8: no space, by configuration or on the device.
 describe('a store without space', function () {
   this.timeout(120_000);
-  for (const type of ['SSD_VALUE_STORE', 'DRAM_VALUE_STORE'] as const) {
+  for (const type of ['SSD_VALUE_STORE', 'DRAM_VALUE_STORE', 'TIERED_VALUE_STORE'] as const) {
     for (const bytes of [1500, 9000]) {
       it(`reads and deletes at its capacity, and takes again what was freed: ${type}, ${bytes} bytes`, async () => {
         const disk = newSimDisk();

@@ -171,6 +171,27 @@ describe('TIERED_VALUE_STORE', () => {
       assert.equal(tierOf(store).records, 0);
     }));
 
+  it('answers from the copy while the record on the device is damaged, which verify finds', async () => {
+    const disk = newSimDisk();
+    const store = await openTiered(disk, 0, { capacityBytes: 8 * MIB });
+    const handle = await placeRecord(store, keyOf(1), patternOf(1, 1000), 1);
+    await store.flush();
+    const offset = Math.floor(handle / 256) * 64;
+    disk.flipBit('values', offset + 100, 3);
+    assert.deepEqual(await readValue(store, handle, keyOf(1)), patternOf(1, 1000));
+    await assert.rejects(store.readRecord(handle), { code: 'CAIRN_CORRUPTION' });
+    store.retire(handle, 2);
+    store.onDurable(2);
+    // Without the copy the damage is seen, and no copy is made of it.
+    for (let n = 0; n < 3; n++) {
+      await assert.rejects(store.read(handle, keyOf(1), keyOf(1).length), {
+        code: 'CAIRN_CORRUPTION',
+      });
+    }
+    assert.equal(tierOf(store).records, 0);
+    await store.close();
+  });
+
   it('reads whole records from the device: what verify looks at is no copy', () =>
     withTiered({ capacityBytes: 8 * MIB }, async (store) => {
       const handle = await placeRecord(store, keyOf(1), patternOf(1, 1000), 1);
