@@ -57,7 +57,7 @@ napi_value NativeSlotFile::FromTier(napi_env env, Handle handle, std::span<const
   if (tier_ == nullptr || key.empty()) return nullptr;
   const std::optional<Handle> slot = tier_->Find(handle, key);
   if (!slot) return nullptr;
-  const RecordView record = tier_->slots().Read(*slot).value();
+  const RecordView record = tier_->slots().Peek(*slot);
   const uint64_t bytes = RecordBytes(record.key.size(), record.value.size());
   const uint64_t offset = HandleOffset(*slot);
   if (!CrossesRegion(offset, bytes)) {

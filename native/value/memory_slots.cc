@@ -192,6 +192,14 @@ Result<RecordView> MemorySlots::Read(Handle handle) const {
                : DecodeRecordInMemory(slot);
 }
 
+RecordView MemorySlots::Peek(Handle handle) const {
+  const std::byte* const start = memory_->data() + HandleOffset(handle);
+  RecordHeader header;
+  std::memcpy(&header, start, kRecordHeaderBytes);
+  const std::byte* const key = start + kRecordHeaderBytes;
+  return {{key, header.key_size()}, {key + header.key_size(), header.value_size}, header.sequence};
+}
+
 uint64_t MemorySlots::CheckedLength(uint64_t offset_bytes) const {
   if (!pool_->Holds(offset_bytes, kRecordHeaderBytes)) return 0;
   const std::byte* const start = memory_->data() + offset_bytes;

@@ -88,8 +88,7 @@ uint32_t MemoryTier::HashOf(std::span<const std::byte> key) { return Crc32c(0, k
 std::optional<Handle> MemoryTier::Find(Handle handle, std::span<const std::byte> key) {
   const Handle slot = table_.Find(handle);
   if (slot == kNoHandle) return std::nullopt;
-  const Result<RecordView> record = slots_->Read(slot);
-  if (!record.ok() || !Same(record.value().key, key)) return std::nullopt;
+  if (!Same(slots_->Peek(slot).key, key)) return std::nullopt;
   ++counts_.hits;
   sketch_.Touch(HashOf(key));
   return slot;
@@ -257,12 +256,10 @@ void MemoryTier::Drop(const TierTable::Entry& entry) {
 
 /// The value of a slot when it is a whole row of that key.
 std::span<const std::byte> MemoryTier::RowOf(Handle slot, uint64_t key, uint32_t row_bytes) const {
-  const Result<RecordView> record = slots_->Read(slot);
-  if (!record.ok() || record.value().value.size() != row_bytes ||
-      !Same(record.value().key, std::as_bytes(std::span(&key, 1)))) {
-    return {};
-  }
-  return record.value().value;
+  const RecordView record = slots_->Peek(slot);
+  const bool whole = record.value.size() == row_bytes &&
+                     Same(record.key, std::as_bytes(std::span(&key, 1)));
+  return whole ? record.value : std::span<const std::byte>();
 }
 
 size_t MemoryTier::Gather(std::span<const double> handles, std::span<const uint64_t> keys,

@@ -187,7 +187,6 @@ TEST(copies_are_of_the_last_record_whatever_happens) {
       }
       if (!EXPECT(tier->stats().memory_bytes <= 32 * kMiB)) return;
     }
-    std::fprintf(stderr, "  %llu hits\n", static_cast<unsigned long long>(hits));
     EXPECT(hits > 5000);
     EXPECT(tier->stats().demotions > 0);
     for (const auto& [place, record] : live) tier->OnUnwanted(At(place * 1100));
@@ -277,7 +276,6 @@ TEST(memory_goes_over_to_the_sizes_that_are_read) {
       const Record record{std::to_string(i), std::string(4000, 'b'), i};
       hits += !Get(*tier, At(8000000 + i * 80), record).empty() && n >= 90000;
     }
-    std::fprintf(stderr, "  %llu of 30000\n", static_cast<unsigned long long>(hits));
     EXPECT(hits > 27000);
   }
 }
