@@ -28,6 +28,7 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   RegisterIo(env, exports);
   RegisterSim(env, exports);
   RegisterHashTable(env, exports);
+  RegisterIndexPage(env, exports);
   RegisterLog(env, exports);
   RegisterSlotFile(env, exports);
   RegisterValuesHeader(env, exports);

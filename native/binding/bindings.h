@@ -28,6 +28,7 @@ void RegisterMemorySlots(Napi::Env env, Napi::Object exports);
 void RegisterRecordScan(Napi::Env env, Napi::Object exports);
 void RegisterSim(Napi::Env env, Napi::Object exports);
 void RegisterSlotFile(Napi::Env env, Napi::Object exports);
+void RegisterIndexPage(Napi::Env env, Napi::Object exports);
 void RegisterValuesHeader(Napi::Env env, Napi::Object exports);
 void RegisterStatus(Napi::Env env, Napi::Object exports);
 

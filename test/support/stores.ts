@@ -22,6 +22,7 @@ const WITH_DEFAULT_INDEX: readonly Combination[] = (['IOURING', 'POSIX'] as cons
 const WITH_OTHER_INDEX: readonly Combination[] = [
   'DRAM_EXTENDIBLE_HASH',
   'DRAM_UNORDERED_MAP',
+  'SSD_EXTENDIBLE_HASH',
 ].flatMap((index) =>
   WITH_DEFAULT_INDEX.filter(
     ({ config: { key, value, io } }) =>

@@ -208,6 +208,28 @@ export interface NativeAddon extends LogAddon {
   encodeValuesHeader(storeId: Uint8Array, page: Uint8Array, classTable: number): void;
   /** @returns the number of its class table; -1 blank, -2 damaged, -3 of another version. */
   decodeValuesHeader(storeId: Uint8Array, page: Uint8Array): number;
+  /** Writes the first page of an index file to `bytes`, from `at` on. native/index/index_page.h. */
+  encodeIndexHeader(storeId: Uint8Array, bytes: Uint8Array, at: number): void;
+  /** @returns 0; 1 damaged, 2 of another version. */
+  checkIndexHeader(storeId: Uint8Array, bytes: Uint8Array, at: number): number;
+  /** Fills in what the header of a bucket's page has beside depth, count and prefix. */
+  sealIndexPage(
+    storeId: Uint8Array,
+    bytes: Uint8Array,
+    at: number,
+    page: number,
+    writeNumber: number,
+  ): void;
+  /** @returns 0 when it is that page as it was sealed; 1 damaged, 2 of another version. */
+  checkIndexPage(
+    storeId: Uint8Array,
+    bytes: Uint8Array,
+    at: number,
+    page: number,
+    writeNumber: number,
+    prefix: number,
+    depth: number,
+  ): number;
 }
 
 /**

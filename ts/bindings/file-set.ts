@@ -19,6 +19,9 @@ export type FileId = number;
 /** Bytes of native.allocate(): the buffer, the offset in it and the length are whole pages. */
 export type AlignedBytes = Uint8Array;
 
+/** Hears how an operation ended: with an error or without. */
+type Done = (error: Error | undefined) => void;
+
 /** What allocate() aligns to. */
 const PAGE_BYTES = 4096;
 /** Small reads share buffers of this size: an external ArrayBuffer each costs 2 us. */
@@ -127,6 +130,61 @@ export class FileSet {
         options.sync,
         token,
       ),
+    );
+  }
+
+  /**
+   * As {@link open}, {@link readInto}, {@link write} and {@link grow}, for callers that may be waited for with
+   * `channel.wait()`: `done` runs within it, where promises do not settle.
+   */
+  startRead(file: FileId, offset: number, bytes: AlignedBytes, done: Done): void {
+    const { buffer, byteOffset, byteLength } = bytes;
+    const memory = buffer as ArrayBuffer;
+    this.#start(
+      'read',
+      this.#names[file],
+      offset,
+      (token) => this.native.read(file, offset, memory, byteOffset, byteLength, token),
+      (_, error) => done(error),
+    );
+  }
+
+  startWrite(file: FileId, offset: number, bytes: AlignedBytes, done: Done): void {
+    const { buffer, byteOffset, byteLength } = bytes;
+    const memory = buffer as ArrayBuffer;
+    this.#start(
+      'write',
+      this.#names[file],
+      offset,
+      (token) => this.native.write(file, offset, memory, byteOffset, byteLength, false, token),
+      (_, error) => done(error),
+    );
+  }
+
+  startOpen(
+    name: string,
+    mode: OpenMode,
+    done: (file: FileId, error: Error | undefined) => void,
+  ): void {
+    this.#start(
+      'open',
+      name,
+      undefined,
+      (token) => this.native.open(name, mode, token),
+      (file, error) => {
+        if (error === undefined) this.#names[file] = name;
+        done(file, error);
+      },
+    );
+  }
+
+  startGrow(file: FileId, size: number, done: Done): void {
+    this.#start(
+      'grow',
+      this.#names[file],
+      size,
+      (token) => this.native.grow(file, size, token),
+      (_, error) => done(error),
     );
   }
 
@@ -257,19 +315,31 @@ export class FileSet {
     start: (token: number) => void,
   ): Promise<number> {
     return new Promise((resolve, reject) => {
-      const token = this.#table.once((result) => {
-        if (result >= 0) resolve(result);
-        else reject(errnoError(result, { operation, file, offset }));
+      this.#start(operation, file, offset, start, (result, error) => {
+        if (error === undefined) resolve(result);
+        else reject(error);
       });
-      try {
-        start(token);
-      } catch (error) {
-        this.#table.unregister(token);
-        reject(misuse(error, operation, file));
-        return;
-      }
-      if (this.simulated) this.kick();
     });
+  }
+
+  #start(
+    operation: string,
+    file: string | undefined,
+    offset: number | undefined,
+    start: (token: number) => void,
+    done: (result: number, error: Error | undefined) => void,
+  ): void {
+    const token = this.#table.once((result) => {
+      done(result, result < 0 ? errnoError(result, { operation, file, offset }) : undefined);
+    });
+    try {
+      start(token);
+    } catch (error) {
+      this.#table.unregister(token);
+      done(-1, misuse(error, operation, file));
+      return;
+    }
+    if (this.simulated) this.kick();
   }
 }
 

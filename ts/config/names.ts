@@ -15,7 +15,7 @@ export type RegisteredNames = Readonly<Record<Slot, readonly string[]>>;
 
 export const BUILTIN_NAMES: RegisteredNames = {
   engine: ['KVEngineComposite'],
-  index: ['DRAM_PET_HASH', 'DRAM_EXTENDIBLE_HASH', 'DRAM_UNORDERED_MAP'],
+  index: ['DRAM_PET_HASH', 'DRAM_EXTENDIBLE_HASH', 'DRAM_UNORDERED_MAP', 'SSD_EXTENDIBLE_HASH'],
   value: ['DRAM_VALUE_STORE', 'SSD_VALUE_STORE', 'TIERED_VALUE_STORE'],
   dramAllocator: [
     'CONCURRENT_SLAB_MEMORY_POOL',
@@ -33,7 +33,7 @@ export const BUILTIN_NAMES: RegisteredNames = {
  */
 export const LATER_NAMES: Readonly<Record<Slot, ReadonlyMap<string, string>>> = {
   engine: new Map(),
-  index: new Map([['SSD_EXTENDIBLE_HASH', 'DRAM_PET_HASH']]),
+  index: new Map(),
   value: new Map(),
   dramAllocator: new Map(),
   ssdAllocator: new Map(),

@@ -48,6 +48,8 @@ export interface ResolveOptions {
 const LEVELS: readonly DurabilityLevel[] = ['sync', 'interval', 'process', 'none'];
 const CACHE_BYTES_MAX = 256 * MIB;
 const CACHE_BYTES_MAX_TIERED = 32 * MIB;
+const INDEX_CACHE_BYTES_DEFAULT = 64 * MIB;
+const indexCacheRule: IntegerRule = { min: MIB / 4, max: TIB, unit: 'bytes' };
 const INTERVAL_MS_DEFAULT = 100;
 const PROBLEMS_SHOWN = 50;
 /** A bucket of a page for each: up to 4 GiB. */
@@ -106,17 +108,13 @@ function resolveOpening({ root }: Sections) {
   };
 }
 
-function resolveIndexType({ index }: Sections, valueType: string, context: ResolveContext): string {
-  const type = index.name(
-    'type',
-    acceptedNames('index', context.names),
-    context.fixed?.indexType ?? 'DRAM_PET_HASH',
-    ALIASES.index,
-  );
-  if (type === 'SSD_EXTENDIBLE_HASH' && valueType !== 'SSD_VALUE_STORE') {
-    index.refuse('type', `an index in memory, with ${valueType}`, 'DRAM_PET_HASH');
-  }
-  return type;
+function resolveIndex({ index }: Sections, context: ResolveContext): ResolvedConfig['index'] {
+  const names = acceptedNames('index', context.names);
+  const otherwise = context.fixed?.indexType ?? 'DRAM_PET_HASH';
+  return {
+    type: index.name('type', names, otherwise, ALIASES.index),
+    cacheBytes: index.integer('cache_bytes', indexCacheRule, INDEX_CACHE_BYTES_DEFAULT),
+  };
 }
 
 /** Values in memory need no cache of their pages; hot ones there leave little for it. */
@@ -160,7 +158,7 @@ export function resolveDocument(
     key: { type: key.name<KeyType>('type', ['u64', 'bytes'], context.fixed?.keyType ?? 'bytes') },
     durability: resolveDurability(sections),
     ...resolveOpening(sections),
-    index: { type: resolveIndexType(sections, value.type, context) },
+    index: resolveIndex(sections, context),
     value,
     cache: { capacityBytes: resolveCacheBytes(sections, value.type, context.machine) },
     log: resolveLog(sections.log, context.fixed?.logSegmentBytes, value.type),

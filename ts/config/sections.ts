@@ -64,7 +64,7 @@ export function openSections(document: unknown, problems: Problems): Sections {
     MOVED,
   );
   const levelAlone = typeof root.raw('durability') === 'string';
-  const index = root.child('index', ['type', 'path', 'io']);
+  const index = root.child('index', ['type', 'cache_bytes', 'path', 'io']);
   const value = root.child('value', [
     'type',
     'path',

@@ -96,6 +96,8 @@ export interface StoreConfig {
     | {
         /** @default 'DRAM_PET_HASH' */
         readonly type?: string | undefined;
+        /** Of SSD_EXTENDIBLE_HASH: bytes of pages in memory, 256 KiB to 1 TiB. @default 64 MiB */
+        readonly cache_bytes?: number | undefined;
         readonly path?: string | undefined;
         readonly io?: IoConfig | undefined;
       }
@@ -167,7 +169,8 @@ export interface ResolvedConfig {
   readonly createIfMissing: boolean;
   readonly errorIfExists: boolean;
   readonly lockTimeoutMs: number;
-  readonly index: { readonly type: string };
+  /** The cache is of SSD_EXTENDIBLE_HASH; the other types have no use for it. */
+  readonly index: { readonly type: string; readonly cacheBytes: number };
   readonly value: ResolvedValue;
   readonly cache: { readonly capacityBytes: number };
   readonly log: {

@@ -1,3 +1,4 @@
+import type { IndexPagesStats } from '../index/index.js';
 import type { ValueStoreStats } from '../value-store/value-store.js';
 
 /** `bytes` stores take strings (UTF-8) and byte arrays, `u64` stores integers of 0 to 2^64 - 1. */
@@ -86,7 +87,12 @@ export interface StoreStats {
     readonly put: LatencySummary;
     readonly delete: LatencySummary;
   };
-  readonly index: { readonly type: string; readonly entries: number; readonly memoryBytes: number };
+  /** With what an index on the device reads and writes beside. */
+  readonly index: {
+    readonly type: string;
+    readonly entries: number;
+    readonly memoryBytes: number;
+  } & Partial<IndexPagesStats>;
   readonly values: ValueStoreStats;
   readonly log: {
     readonly appendedSequence: number;

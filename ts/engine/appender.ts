@@ -15,6 +15,8 @@ export class Appender {
   constructor(parts: StoreParts) {
     this.#parts = parts;
     this.#sequence = parts.log.firstSequence - 1;
+    // Known only now, and not before the record that replaced it was appended.
+    parts.index.pages?.onReplaced((old) => parts.values.retire(old, this.#sequence));
   }
 
   /** Of the last record appended. */
@@ -57,7 +59,9 @@ export class Appender {
     if (values.capabilities.persistent) this.#sequence += done;
     const old = new Float64Array(done);
     const end = from + done;
-    index.bulkPut(keys.subarray(from, end), handles.subarray(from, end), old);
+    const rows = [keys.subarray(from, end), handles.subarray(from, end), old] as const;
+    if (index.pages === undefined) index.bulkPut(...rows);
+    else index.pages.putRows(...rows);
     for (const handle of old) if (handle !== 0) this.#replace(handle);
     meters.puts += done;
     return done;
@@ -66,7 +70,7 @@ export class Appender {
   /** After the append: the index names the new record, the old one retires. */
   indexPut(handle: number): void {
     const { keys, index, values, meters } = this.#parts;
-    const old = index.put(keys.hash, handle);
+    const old = (index.pages ?? index).put(keys.hash, handle);
     if (old !== 0) values.retire(old, this.#sequence);
     meters.puts++;
   }
@@ -79,13 +83,13 @@ export class Appender {
    */
   move(from: number, to: number): boolean | undefined {
     const { keys, index, log, values } = this.#parts;
-    if (index.get(keys.hash) !== from) return false;
+    if ((index.pages ?? index).get(keys.hash) !== from) return false;
     const sequence = this.#sequence + 1;
     if (!log.append(RECORD_PUT_REF, 0, to, keys.bytes, keys.length, undefined, sequence, false)) {
       return undefined;
     }
     this.#sequence = sequence;
-    index.compareAndSwap(keys.hash, from, to);
+    (index.pages ?? index).put(keys.hash, to);
     values.retire(from, sequence);
     return true;
   }
@@ -93,7 +97,7 @@ export class Appender {
   /** The index names a record that was placed by a load, which has a log record if it is persistent. */
   indexLoaded(handle: number): void {
     const { keys, index, meters } = this.#parts;
-    const old = index.put(keys.hash, handle);
+    const old = (index.pages ?? index).put(keys.hash, handle);
     if (old !== 0) this.#replace(old);
     meters.puts++;
   }
@@ -108,7 +112,7 @@ export class Appender {
   /** After the append: the key is gone, its record retires. False when it was not there. */
   indexDelete(): boolean {
     const { keys, index, values, meters } = this.#parts;
-    const old = index.delete(keys.hash);
+    const old = index.pages === undefined ? index.delete(keys.hash) : index.pages.put(keys.hash, 0);
     if (old === 0) return false;
     values.retire(old, this.#sequence);
     meters.deletes++;

@@ -1,7 +1,8 @@
 import { resolve as absolutePath } from 'node:path';
 import type { FileSet } from '../bindings/file-set.js';
 import { CairnError } from '../common/errors.js';
-import { INDEX_CURSOR_END } from '../index/index.js';
+import { INDEX_CURSOR_END, type IndexPages } from '../index/index.js';
+import { importGroups } from '../index/index-groups.js';
 import { CheckpointReader, CheckpointWriter } from '../log/checkpoint.js';
 import { copyLog, readLogCopy, type LogPart } from '../log/log-copy.js';
 import { RECORD_PUT, RECORD_PUT_REF } from '../log/log.js';
@@ -11,9 +12,10 @@ import type { CopyHold } from '../value-store/value-store.js';
 import { ValuesCopy, type RecordMarks } from '../value-store/values-copy.js';
 import type { BackupOptions, BackupReport } from './api.js';
 import { ChunkKind, type Checkpointer } from './checkpointer.js';
+import { handlesOf } from './page-room.js';
 import type { StoreParts } from './parts.js';
 import { Slicer } from './recovery.js';
-import { abortError } from './walk.js';
+import { abortError, stepOf } from './walk.js';
 
 const PROGRESS_EVERY_MS = 250;
 const DAMAGE_LISTED_MAX = 1000;
@@ -105,7 +107,9 @@ export class Backups {
     try {
       const { root, log, hold } = snapshot;
       const { persistent } = this.#parts.values.capabilities;
-      const checkpoint = await copyCheckpoint(fileSet, target, root, persistent, watch);
+      const { pages } = this.#parts.index;
+      const copied = { root, persistent, pages };
+      const checkpoint = await copyCheckpoint(fileSet, target, copied, watch);
       await this.#copyRecords(target, { ...root, ...checkpoint }, snapshot, watch);
       hold?.release();
       await target.syncDirectory();
@@ -127,7 +131,9 @@ export class Backups {
     return this.#checkpointer.snapshot(async () => {
       const release = this.#checkpointer.hold();
       const hold = this.#parts.values.holdForCopy?.();
+      const releasePages = this.#parts.index.pages?.holdForCopy();
       const snapshot = this.#snapshot(hold, () => {
+        releasePages?.();
         hold?.release();
         release();
       });
@@ -201,6 +207,14 @@ export class Backups {
     const slicer = new Slicer(this.#parts);
     for await (const chunk of new CheckpointReader(target, { storeId, id }, expected)) {
       if (chunk.kind !== ChunkKind.indexEntries) continue;
+      if (this.#parts.index.pages !== undefined) {
+        importGroups(chunk.payload, (_, handle) => {
+          marks.mark(handle);
+          return 0;
+        });
+        await slicer.pause();
+        continue;
+      }
       const index = this.#parts.newIndex();
       try {
         index.importChunk(chunk.payload);
@@ -212,53 +226,67 @@ export class Backups {
   }
 
   /** Replay puts back what the log has whole; what it only names must be in its slot. */
-  #markLogged(batch: RecordBatch, marks: RecordMarks): void {
-    const { keys, index, config } = this.#parts;
+  async #markLogged(batch: RecordBatch, marks: RecordMarks): Promise<void> {
+    const { config } = this.#parts;
     for (let at = 0; at < batch.count; at++) {
       const kind = batch.kind(at);
       const handle = batch.handle(at);
       if (kind === RECORD_PUT) marks.unmark(handle);
       if (kind !== RECORD_PUT_REF) continue;
       // Slots of a store at rest may have been used again since the checkpoint, by an earlier process.
-      const key = batch.key(at);
-      keys.encodeStored(key, key.length);
-      if (!config.readOnly || index.get(keys.hash) === handle) marks.mark(handle);
+      const [named] = config.readOnly ? await handlesOf(this.#parts, [batch.key(at)]) : [handle];
+      if (named === handle) marks.mark(handle);
     }
   }
 }
 
-type HandleSource = Pick<StoreParts['index'], 'handlesFrom' | 'capabilities'>;
+type HandleSource = Pick<StoreParts['index'], 'handlesFrom' | 'capabilities' | 'pages'>;
 
 async function markIndex(index: HandleSource, marks: RecordMarks, slicer: Slicer): Promise<void> {
   const handles = new Float64Array(index.capabilities.handlesPerStepMax);
   for (let cursor = 0; cursor < INDEX_CURSOR_END;) {
-    const { count, next } = index.handlesFrom(cursor, handles);
+    const { count, next } = await stepOf(index, cursor, handles);
     cursor = next;
     marks.markAll(handles, count);
     await slicer.pause();
   }
 }
 
+/** The checkpoint of a snapshot, and what it depends on. */
+interface Copied {
+  readonly root: ManifestRoot;
+  readonly persistent: boolean;
+  readonly pages: IndexPages | undefined;
+}
+
 /**
  * Checked chunk by chunk, and written as a checkpoint of the same name. Of a store in memory with a
- * pool file only the records: the pool belongs to the source.
+ * pool file only the records: the pool belongs to the source. Of an index on the device the entries
+ * instead of the pages that hold them.
  */
 async function copyCheckpoint(
   source: FileSet,
   target: FileSet,
-  root: ManifestRoot,
-  persistent: boolean,
+  { root, persistent, pages }: Copied,
   watch: Watch,
 ): Promise<Pick<ManifestRoot, 'checkpointBytes' | 'checkpointCrc'>> {
   const { storeId, checkpointId: id, checkpointBytes, checkpointCrc, startSequence } = root;
   if (id === 0) return { checkpointBytes, checkpointCrc };
   const expected = { bytes: checkpointBytes, crc: checkpointCrc, startSequence };
   const writer = await CheckpointWriter.begin(target, { storeId, id }, startSequence);
+  const entriesOf = pages?.copyEntries();
   try {
     for await (const chunk of new CheckpointReader(source, { storeId, id }, expected)) {
       if (!persistent && chunk.kind !== ChunkKind.records) continue;
-      await writer.add(chunk.kind, chunk.payload, chunk.entries);
-      watch.add(chunk.payload.length);
+      if (chunk.kind !== ChunkKind.indexPages || entriesOf === undefined) {
+        await writer.add(chunk.kind, chunk.payload, chunk.entries);
+        watch.add(chunk.payload.length);
+        continue;
+      }
+      for await (const entries of entriesOf(chunk.payload)) {
+        await writer.add(ChunkKind.indexEntries, entries, 0);
+        watch.add(entries.length);
+      }
     }
     const { bytes, crc } = await writer.finish();
     return { checkpointBytes: bytes, checkpointCrc: crc };
@@ -269,13 +297,9 @@ async function copyCheckpoint(
 }
 
 function refuseUnsupported({ index, values, config }: StoreParts): void {
-  const kept = index.capabilities.persistent ? config.index.type : config.value.type;
-  if (
-    !index.capabilities.persistent &&
-    (!values.capabilities.persistent || values.holdForCopy !== undefined)
-  ) {
-    return;
-  }
+  const copied = !index.capabilities.persistent || index.pages !== undefined;
+  const kept = copied ? config.value.type : config.index.type;
+  if (copied && (!values.capabilities.persistent || values.holdForCopy !== undefined)) return;
   throw new CairnError(
     'CAIRN_UNSUPPORTED',
     `backup: ${kept} keeps files that a backup does not know; close the store and copy its directory`,

@@ -1,10 +1,11 @@
 import { FileSet } from '../bindings/file-set.js';
 import { BUILTIN_NAMES } from '../config/names.js';
 import type { ResolvedConfig } from '../config/types.js';
-import { KIB, MIB } from '../common/units.js';
+import { KIB, MIB, PAGE_BYTES } from '../common/units.js';
 import { ExtendibleHashIndex } from '../index/extendible-hash-index.js';
 import { HashIndex } from '../index/hash-index.js';
 import { MapIndex } from '../index/map-index.js';
+import { SsdIndex } from '../index/ssd-index.js';
 import { Registry } from '../registry/registry.js';
 import { DramValueStore } from '../value-store/dram-value-store.js';
 import { SsdValueStore, type SsdValueStoreOptions } from '../value-store/ssd-value-store.js';
@@ -27,6 +28,18 @@ export function createRegistry(): Registry<Factories> {
     return new ExtendibleHashIndex({ hashKey, initialCapacity });
   });
   registry.register('index', 'DRAM_UNORDERED_MAP', ({ hashKey }) => new MapIndex({ hashKey }));
+  registry.register('index', 'SSD_EXTENDIBLE_HASH', (context) => {
+    const { config, fileSet, hashKey, storeId, tuning, valuesPersist } = context;
+    return new SsdIndex(fileSet, {
+      hashKey,
+      storeId,
+      cachePages: tuning.indexPages?.cachePages ?? config.index.cacheBytes / PAGE_BYTES,
+      entriesMax: tuning.indexPages?.entriesMax,
+      persistent: valuesPersist,
+      readOnly: config.readOnly,
+      growBytesMax: tuning.reserveBytesMax,
+    });
+  });
   registry.register('value', 'SSD_VALUE_STORE', (context) =>
     SsdValueStore.open(context.fileSet, ssdOptions(context)),
   );

@@ -7,6 +7,7 @@ import {
   type CheckpointSummary,
 } from '../log/checkpoint.js';
 import type { StoreParts } from './parts.js';
+import { stepOf } from './walk.js';
 
 /** Bytes of index or values handed to the device at a time. */
 const CHUNK_BYTES = 128 * 1024;
@@ -20,7 +21,7 @@ const ENTRY_BYTES = 18.5;
 const CHECKPOINT_BYTES_MIN = 64 * 1024;
 
 /** What a chunk of a checkpoint holds; the numbers are on disk. docs/FORMAT.md "Checkpoint". */
-export const ChunkKind = { indexEntries: 1, records: 2, poolStamp: 3 } as const;
+export const ChunkKind = { indexEntries: 1, records: 2, poolStamp: 3, indexPages: 4 } as const;
 
 /** What the checkpointer needs to know of the writers. */
 export interface WriterView {
@@ -200,6 +201,9 @@ export class Checkpointer {
   #bytesNeeded(): number {
     const { index, values, log } = this.#parts;
     // A put takes 40 bytes of the log at least, and at most ENTRY_BYTES of a checkpoint.
+    if (index.pages !== undefined && values.capabilities.persistent) {
+      return CHECKPOINT_BYTES_MIN + 1.1 * index.pages.checkpointBytes;
+    }
     if (values.capabilities.persistent) {
       return CHECKPOINT_BYTES_MIN + index.size * this.#entryBytes + log.segmentBytes;
     }
@@ -220,11 +224,14 @@ export class Checkpointer {
   }
 
   async #write(): Promise<void> {
-    const { log, values, manifest, reserve } = this.#parts;
+    const { log, values, manifest, reserve, index } = this.#parts;
+    // What earlier changes replaced is known then, and free when this one is in force.
+    await index.pages?.settle();
     while (this.#writers.batchOpen) await this.#writers.batchEnd();
     if (this.#writers.failure !== undefined) throw this.#writers.failure;
     const startSequence = this.#writers.sequence;
     const firstSegmentId = log.rotate();
+    values.onDurable(log.durableSequence);
     values.onCheckpointBegin();
     await values.flush();
     // Also when the one before failed: an id is never reused.
@@ -248,16 +255,22 @@ export class Checkpointer {
     }
     this.#sequence = startSequence;
     this.#bytes = written.bytes;
-    const { size } = this.#parts.index;
-    const entries = written.bytes - CHECKPOINT_BYTES_MIN;
-    if (size > 0) this.#entryBytes = Math.max(ENTRY_BYTES, (1.1 * entries) / size);
+    this.#measure(written.bytes - CHECKPOINT_BYTES_MIN);
     this.#count++;
     log.release(firstSegmentId);
     values.onCheckpointEnd();
+    index.pages?.checkpointInForce();
     this.#inForce();
     // A file that is read goes when it has been; until then its space is taken twice.
     await reserve?.put(this.#held.has(previous) ? 0 : previous);
     await this.holdSpace();
+  }
+
+  /** What an entry takes, where the index is in memory. */
+  #measure(entriesBytes: number): void {
+    const { index } = this.#parts;
+    if (index.pages !== undefined || index.size === 0) return;
+    this.#entryBytes = Math.max(ENTRY_BYTES, (1.1 * entriesBytes) / index.size);
   }
 
   async #writeFile(id: number, startSequence: number): Promise<CheckpointSummary> {
@@ -294,9 +307,15 @@ export class Checkpointer {
 
   async #exportIndex(writer: CheckpointWriter): Promise<void> {
     const { index } = this.#parts;
+    if (index.pages !== undefined && index.capabilities.persistent) {
+      for (const piece of await index.pages.checkpoint()) {
+        await writer.add(ChunkKind.indexPages, piece, 0);
+      }
+      return;
+    }
     const chunk = new Uint8Array(Math.max(CHUNK_BYTES, index.capabilities.chunkBytesMax));
     for (let cursor = 0; cursor < INDEX_CURSOR_END;) {
-      const { bytes, next } = index.exportChunk(cursor, chunk);
+      const { bytes, next } = await (index.pages ?? index).exportChunk(cursor, chunk);
       cursor = next;
       if (bytes > 0) await writer.add(ChunkKind.indexEntries, chunk.subarray(0, bytes), 0);
     }
@@ -307,10 +326,11 @@ export class Checkpointer {
     const handles = new Float64Array(index.capabilities.handlesPerStepMax);
     let chunk = new Uint8Array(CHUNK_BYTES);
     for (let cursor = 0; cursor < INDEX_CURSOR_END;) {
-      const { count, next } = index.handlesFrom(cursor, handles);
-      cursor = next;
+      // Before the handles are looked up, which may take a read.
       const unpin = values.pin();
       try {
+        const { count, next } = await stepOf(index, cursor, handles);
+        cursor = next;
         for (let from = 0; from < count;) {
           const part = values.exportRecords!(handles, from, count, chunk);
           if (part.bytes === 0) chunk = new Uint8Array(part.needs);

@@ -1,6 +1,7 @@
 import { asError } from '../common/errors.js';
 import type { RecordMover, SpaceUse } from '../value-store/record-mover.js';
 import type { CompactionTuning } from './factories.js';
+import { handlesOf } from './page-room.js';
 import type { StoreParts } from './parts.js';
 import { Slicer } from './recovery.js';
 import type { WritePath } from './write-path.js';
@@ -86,7 +87,8 @@ export class Compactor {
 
   /** Whether {@link makeRoom} may help a write that found no space. */
   mayMakeRoom(): boolean {
-    if (this.#parts.values.waitsForCheckpoint) return true;
+    const { values, index } = this.#parts;
+    if (values.waitsForCheckpoint || index.pages?.waitsForCheckpoint === true) return true;
     if (this.#mover === undefined || this.#stopped) return false;
     const use = this.#mover.use();
     return use.allocatedBytes - use.liveBytes > this.#futileBytes;
@@ -210,10 +212,14 @@ export class Compactor {
 
   /** Copies what the index still names. */
   async #placeCell(mover: RecordMover, cell: number, moves: Move[]): Promise<void> {
-    const { keys, index, values } = this.#parts;
-    for (const [at, { handle, key }] of mover.records(cell).entries()) {
-      keys.encodeStored(key, key.length);
-      if (index.get(keys.hash) !== handle) continue;
+    const { values } = this.#parts;
+    const records = mover.records(cell);
+    const named = await handlesOf(
+      this.#parts,
+      records.map(({ key }) => key),
+    );
+    for (const [at, { handle, key }] of records.entries()) {
+      if (named[at] !== handle) continue;
       for (let to = 0; to === 0;) {
         to = mover.place(cell, at);
         if (to === 0) await values.whenRoom();

@@ -139,13 +139,13 @@ export class Engine implements Store {
   }
 
   has(key: Key, options?: CallOptions): Promise<boolean> {
-    return this.#call('has', options, () => Promise.resolve(this.#reads.has(key)));
+    return this.#call('has', options, async () => this.#reads.has(key));
   }
 
   hasSync(key: Key): boolean {
     this.#checkOpen();
     try {
-      return this.#reads.has(key);
+      return this.#reads.hasSync(key);
     } catch (error) {
       throw named('hasSync', error);
     }
@@ -266,9 +266,10 @@ export class Engine implements Store {
     const { path, index, values, log, meters, fileSet, config } = this.#parts;
     const { gets, hits, puts, deletes, batches, bytesRead, bytesWritten } = meters;
     const { capabilities } = fileSet;
+    const entries = index.size;
     return {
       path,
-      entries: index.size,
+      entries,
       io: {
         backend: capabilities.name,
         direct: capabilities.direct,
@@ -280,7 +281,10 @@ export class Engine implements Store {
         put: meters.put.summary(),
         delete: meters.delete.summary(),
       },
-      index: { type: config.index.type, entries: index.size, memoryBytes: index.memoryBytes },
+      index: {
+        ...{ type: config.index.type, entries, memoryBytes: index.memoryBytes },
+        ...index.pages?.stats(),
+      },
       values: values.stats(),
       log: {
         appendedSequence: log.appendedSequence,

@@ -14,6 +14,11 @@ export interface IndexContext {
   readonly fileSet: FileSet;
   /** 16 secret bytes of the store, for hashes that nobody else can predict. */
   readonly hashKey: Uint8Array;
+  /** 16 bytes that checksums are bound to. */
+  readonly storeId: Uint8Array;
+  readonly tuning: Tuning;
+  /** Values survive the process where they are, so that an index may as well. */
+  readonly valuesPersist: boolean;
 }
 
 export interface ValueStoreContext {
@@ -57,6 +62,14 @@ export interface Tuning {
   readonly compaction?: CompactionTuning;
   /** @default asked for at every open, of files of the kernel */
   readonly machine?: Machine;
+  readonly indexPages?: IndexPagesTuning;
+}
+
+/** Of SSD_EXTENDIBLE_HASH. */
+export interface IndexPagesTuning {
+  readonly cachePages: number;
+  /** A page with more entries splits. */
+  readonly entriesMax: number;
 }
 
 export interface CompactionTuning {

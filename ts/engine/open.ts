@@ -94,12 +94,6 @@ async function openParts(
   checkStoredTypes(config, registry);
   checkTypes(config, registry);
   const { storeId, hashKey } = manifest.current;
-  const newIndex = (): Index =>
-    made('index', config.index.type, () =>
-      registry.get('index', config.index.type)({ config, fileSet, hashKey }),
-    );
-  const index = newIndex();
-  opened.push(index);
   const slots = allocatorPlan(config, registry);
   // A log comes after the values; the second manifest after both.
   const used = manifest.current.generation > 1 || fileSet.list().some(isSegmentFileName);
@@ -108,6 +102,14 @@ async function openParts(
   const makeValues = registry.get('value', config.value.type);
   const values = await madeAsync('value', config.value.type, async () => makeValues(context));
   opened.push(values);
+  const valuesPersist = values.capabilities.persistent;
+  const newIndex = (): Index =>
+    made('index', config.index.type, () => {
+      const context = { config, fileSet, hashKey, storeId, tuning, valuesPersist };
+      return registry.get('index', config.index.type)(context);
+    });
+  const index = newIndex();
+  opened.push(index);
   const keys = createKeyCodec(config.key.type, hashKey);
   const meters = new Meters();
   const compaction = tuning.compaction ?? COMPACTION;

@@ -1,7 +1,11 @@
 import { CairnError } from '../common/errors.js';
+import { copyBytes } from '../common/units.js';
+import { UNREAD, type IndexPages } from '../index/index.js';
 import { PENDING } from '../value-store/value-store.js';
 import { readWindowed, type WantedRecords } from '../value-store/windowed-reads.js';
 import type { GatherResult, Key } from './api.js';
+import { FarLookups } from './far-lookups.js';
+import { usingHandle } from './page-room.js';
 import type { StoreParts } from './parts.js';
 
 const MISS: Promise<undefined> = Promise.resolve(undefined);
@@ -14,11 +18,14 @@ const NONE = new Uint32Array(0);
 export class ReadPath {
   readonly #parts: StoreParts;
   readonly #settled: (value: Buffer | undefined) => void;
+  /** Only where the index is on the device. */
+  readonly #far: FarLookups | undefined;
   #handles = new Float64Array(0);
   #absent = new Uint32Array(0);
 
   constructor(parts: StoreParts) {
     this.#parts = parts;
+    if (parts.index.pages !== undefined) this.#far = new FarLookups(parts, parts.index.pages);
     this.#settled = (value) => void this.#count(value);
   }
 
@@ -27,6 +34,7 @@ export class ReadPath {
     const started = meters.get.start();
     meters.gets++;
     keys.encode(key);
+    if (index.pages !== undefined) return this.#getFar(started);
     const handle = index.get(keys.hash);
     if (handle === 0) {
       meters.get.stop(started);
@@ -43,12 +51,39 @@ export class ReadPath {
     return values.read(handle, keys.bytes, keys.length, settled);
   }
 
+  /** The codec holds the key, whose page may have to be read. */
+  #getFar(started: number): Promise<Buffer | undefined> {
+    const { keys, values, meters } = this.#parts;
+    const found = usingHandle(this.#parts, keys.bytes, keys.length, (handle) =>
+      handle === 0 ? MISS : values.read(handle, keys.bytes, keys.length, this.#settled),
+    ) as Promise<Buffer | undefined>;
+    if (started !== 0) found.then(() => meters.get.stop(started)).catch(() => undefined);
+    return found;
+  }
+
+  /** Of the codec's key, which is in the codec again when it returns. Blocks to read its page. */
+  #handleSync(): number {
+    const { keys, index } = this.#parts;
+    const { hash } = keys;
+    const pages = index.pages as IndexPages;
+    const now = pages.get(hash);
+    if (now !== UNREAD) return now;
+    // Others use the codec while completions run.
+    const key = copyBytes(keys.bytes, keys.length);
+    for (;;) {
+      pages.loadSync(hash[0] as number);
+      keys.encodeStored(key, key.length);
+      const handle = pages.get(hash);
+      if (handle !== UNREAD) return handle;
+    }
+  }
+
   getSync(key: Key): Buffer | undefined {
     const { keys, index, values, meters } = this.#parts;
     const started = meters.get.start();
     meters.gets++;
     keys.encode(key);
-    const handle = index.get(keys.hash);
+    const handle = index.pages === undefined ? index.get(keys.hash) : this.#handleSync();
     let value: Buffer | undefined;
     if (handle !== 0) {
       const now = values.readNow(handle, keys.bytes, keys.length);
@@ -58,17 +93,25 @@ export class ReadPath {
     return this.#count(value);
   }
 
-  has(key: Key): boolean {
+  has(key: Key): boolean | Promise<boolean> {
     const { keys, index } = this.#parts;
     keys.encode(key);
-    return index.get(keys.hash) !== 0;
+    if (index.pages === undefined) return index.get(keys.hash) !== 0;
+    return usingHandle(this.#parts, keys.bytes, keys.length, (handle) => handle !== 0);
+  }
+
+  hasSync(key: Key): boolean {
+    const { keys, index } = this.#parts;
+    keys.encode(key);
+    return (index.pages === undefined ? index.get(keys.hash) : this.#handleSync()) !== 0;
   }
 
   async batchGet(wanted: readonly Key[] | BigUint64Array): Promise<(Buffer | undefined)[]> {
-    const records = this.#look(wanted);
+    const records = this.#copyKeys(wanted);
     const found = new Array<Buffer | undefined>(records.handles.length).fill(undefined);
     const unpin = this.#parts.values.pin();
     try {
+      if (this.#far !== undefined) await this.#far.look(records);
       await readWindowed(this.#parts.values, records, (at, value) => {
         found[at] = this.#count(value);
       });
@@ -80,7 +123,8 @@ export class ReadPath {
   }
 
   gather(keys: BigUint64Array, rows: Uint8Array, rowBytes: number): Promise<GatherResult> {
-    if (!this.#parts.values.capabilities.resident) return this.#gatherFar(keys, rows, rowBytes);
+    const { resident } = this.#parts.values.capabilities;
+    if (!resident || this.#far !== undefined) return this.#gatherFar(keys, rows, rowBytes);
     const { index, values, meters } = this.#parts;
     const count = keys.length;
     if (this.#absent.length < count) this.#absent = new Uint32Array(count);
@@ -103,10 +147,11 @@ export class ReadPath {
   ): Promise<GatherResult> {
     const { index, values, meters } = this.#parts;
     const handles = new Float64Array(keys.length);
-    index.batchGet(keys, handles);
     const absent = new Uint32Array(keys.length);
     const unpin = values.pin();
     try {
+      if (this.#far === undefined) index.batchGet(keys, handles);
+      else await this.#far.lookRows(keys, handles);
       const missing = await values.gather(handles, keys, rows, rowBytes, absent);
       meters.gets += keys.length;
       return this.#gathered(keys.length, rowBytes, absent, missing);
@@ -127,15 +172,15 @@ export class ReadPath {
     return this.#handles.length === count ? this.#handles : this.#handles.subarray(0, count);
   }
 
-  /** Handles and copied keys, all looked up at one moment. */
-  #look(wanted: readonly Key[] | BigUint64Array): WantedRecords {
+  /** Copied keys and, where the index is in memory, their handles, all looked up at one moment. */
+  #copyKeys(wanted: readonly Key[] | BigUint64Array): WantedRecords {
     const { keys, index } = this.#parts;
     const handles = new Float64Array(wanted.length);
     const offsets = new Uint32Array(wanted.length + 1);
     let bytes = Buffer.allocUnsafe(Math.max(64, wanted.length * 16));
     for (let at = 0; at < wanted.length; at++) {
       keys.encode(wanted[at] as Key);
-      handles[at] = index.get(keys.hash);
+      if (index.pages === undefined) handles[at] = index.get(keys.hash);
       const begin = offsets[at] as number;
       if (begin + keys.length > bytes.length) {
         const larger = Buffer.allocUnsafe((begin + keys.length) * 2);

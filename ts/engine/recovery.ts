@@ -1,5 +1,5 @@
 import type { FileSet } from '../bindings/file-set.js';
-import { CairnError } from '../common/errors.js';
+import { CairnError, isCairnError } from '../common/errors.js';
 import { copyBytes } from '../common/units.js';
 import { INDEX_CURSOR_END } from '../index/index.js';
 import { CheckpointReader } from '../log/checkpoint.js';
@@ -7,12 +7,17 @@ import { RECORD_DELETE, RECORD_PUT, RECORD_PUT_PART } from '../log/log.js';
 import type { RecordBatch } from '../log/record-batch.js';
 import { ChunkKind } from './checkpointer.js';
 import type { ValuePool } from '../value-store/value-store.js';
+import { usingHandle } from './page-room.js';
 import type { StoreParts } from './parts.js';
+import { stepOf } from './walk.js';
 
 /** Time that recovery holds the event loop at a stretch. */
 const SLICE_MS = 0.5;
 /** Slots marked without a look at the clock: each may be a cache miss, so up to a quarter of a millisecond. */
 const HANDLES_PER_STEP = 512;
+
+/** Changes that replay makes between one look at the index's room and the next. */
+const CHANGES_AT_ONCE = 2048;
 
 /** What there is before the log has been read. */
 type RecoveredParts = Omit<StoreParts, 'log' | 'reserve'>;
@@ -45,20 +50,38 @@ export class Slicer {
 /** Loads the checkpoint in force and replays the log since; see docs/DURABILITY.md "Opening". */
 export async function recover(
   parts: RecoveredParts,
-  replay: (apply: (batch: RecordBatch) => void) => Promise<ReplayEnd>,
+  replay: (apply: (batch: RecordBatch) => void | Promise<void>) => Promise<ReplayEnd>,
 ): Promise<RecoveryReport> {
   const began = performance.now();
   const slicer = new Slicer(parts);
+  const { pages } = parts.index;
+  const { persistent } = parts.values.capabilities;
+  pages?.onReplaced((old) => {
+    if (!persistent) parts.values.discard(old);
+  });
   await loadCheckpoint(parts, slicer);
+  pages?.adopted();
   const replayed = new ReplayedLog(parts);
-  const end = await replay((batch) => replayed.apply(batch));
-  if (parts.values.capabilities.persistent) await restoreSlots(parts, slicer);
+  const end = await replay((batch) => {
+    replayed.apply(batch);
+    return roomForMore(parts);
+  });
+  await pages?.settle();
+  if (persistent) await restoreSlots(parts, slicer);
   else parts.values.finishRestore();
   return {
     records: end.records,
     milliseconds: performance.now() - began,
     tornTail: end.tornTail,
   };
+}
+
+/** Before more is put. Without space what changes stays in memory: opening must not fail for that. */
+function roomForMore({ index: { pages } }: RecoveredParts): Promise<void> | undefined {
+  if (pages === undefined || pages.admits(CHANGES_AT_ONCE, false)) return undefined;
+  return pages.whenAdmitted(CHANGES_AT_ONCE, false).catch((error: unknown) => {
+    if (!isCairnError(error, 'CAIRN_NO_SPACE')) throw error;
+  });
 }
 
 export interface ReplayEnd {
@@ -93,6 +116,10 @@ async function loadCheckpoint(parts: RecoveredParts, slicer: Slicer): Promise<vo
         // Without the pool that they are of, they name nothing.
         if (values.capabilities.persistent || adopting) index.importChunk(chunk.payload);
         break;
+      case ChunkKind.indexPages:
+        if (index.pages === undefined) throw damagedCheckpoint('is of another type of index');
+        await index.pages.adopt(chunk.payload);
+        break;
       case ChunkKind.records:
         if (adopting && !adopted) {
           adopted = true;
@@ -117,7 +144,7 @@ async function adoptSlots(parts: RecoveredParts, slicer: Slicer): Promise<number
   const pool = parts.values.pool as ValuePool;
   const handles = new Float64Array(index.capabilities.handlesPerStepMax);
   for (let cursor = 0; cursor < INDEX_CURSOR_END;) {
-    const { count, next } = index.handlesFrom(cursor, handles);
+    const { count, next } = await stepOf(index, cursor, handles);
     cursor = next;
     for (let from = 0; from < count;) {
       from = pool.adopt(handles, from, Math.min(from + HANDLES_PER_STEP, count));
@@ -148,20 +175,29 @@ class RecordStream {
       if (valueAt + valueLength > bytes.length) break;
       const key = bytes.subarray(keyAt, valueAt);
       const value = bytes.subarray(valueAt, valueAt + valueLength);
-      if (!this.#isThere(key)) placeInMemory(this.#parts, key, value, bytes.readDoubleLE(at + 8));
+      const there = this.#isThere(key);
+      // Without a promise per record where the index is in memory.
+      if (!(typeof there === 'boolean' ? there : await there)) {
+        placeInMemory(this.#parts, key, value, bytes.readDoubleLE(at + 8));
+      }
       at = valueAt + valueLength;
+      const room = roomForMore(this.#parts);
+      if (room !== undefined) await room;
       await slicer.pause();
     }
     this.#rest = bytes.subarray(at);
   }
 
   /** Found in the pool: only what is lost there is taken from the checkpoint. */
-  #isThere(key: Uint8Array): boolean {
-    const { keys, index, values } = this.#parts;
-    if (values.pool === undefined) return false;
-    keys.encodeStored(key, key.length);
-    const handle = index.get(keys.hash);
-    return handle !== 0 && !values.pool.isLost(handle);
+  #isThere(key: Uint8Array): boolean | Promise<boolean> {
+    const { pool } = this.#parts.values;
+    if (pool === undefined) return false;
+    return usingHandle(
+      this.#parts,
+      key,
+      key.length,
+      (handle) => handle !== 0 && !pool.isLost(handle),
+    );
   }
 
   end(): void {
@@ -178,7 +214,7 @@ function placeInMemory(
   const { keys, index, values } = parts;
   const handle = values.place(key, key.length, value, sequence);
   keys.encodeStored(key, key.length);
-  const old = index.put(keys.hash, handle);
+  const old = (index.pages ?? index).put(keys.hash, handle);
   if (old !== 0) values.discard(old);
 }
 
@@ -202,7 +238,8 @@ class ReplayedLog {
         this.#valueParts.push(copyBytes(batch.value(at)));
       } else if (kind === RECORD_DELETE) {
         keys.encodeStored(key, key.length);
-        const old = index.delete(keys.hash);
+        const old =
+          index.pages === undefined ? index.delete(keys.hash) : index.pages.put(keys.hash, 0);
         if (old !== 0 && !persistent) values.discard(old);
       } else if (!persistent) {
         placeInMemory(this.#parts, key, this.#value(batch.value(at)), batch.sequence(at));
@@ -215,7 +252,7 @@ class ReplayedLog {
           values.rewritten?.(handle);
         }
         keys.encodeStored(key, key.length);
-        index.put(keys.hash, handle);
+        (index.pages ?? index).put(keys.hash, handle);
       }
     }
   }
@@ -233,7 +270,7 @@ async function restoreSlots(parts: RecoveredParts, slicer: Slicer): Promise<void
   const { index, values } = parts;
   const handles = new Float64Array(index.capabilities.handlesPerStepMax);
   for (let cursor = 0; cursor < INDEX_CURSOR_END;) {
-    const { count, next } = index.handlesFrom(cursor, handles);
+    const { count, next } = await stepOf(index, cursor, handles);
     cursor = next;
     for (let from = 0; from < count; from += HANDLES_PER_STEP) {
       const part = handles.subarray(from, Math.min(from + HANDLES_PER_STEP, count));

@@ -1,7 +1,8 @@
 import { CairnError } from '../common/errors.js';
-import { INDEX_CURSOR_END } from '../index/index.js';
+import { INDEX_CURSOR_END, type Index, type IndexHandles } from '../index/index.js';
 import type { StoredRecord } from '../value-store/value-store.js';
 import type { VerifyOptions, VerifyReport } from './api.js';
+import { usingHandle } from './page-room.js';
 import type { StoreParts } from './parts.js';
 
 /** Records read ahead of the consumer. */
@@ -20,17 +21,25 @@ export async function* walkRecords(
   const { index, values } = parts;
   const handles = new Float64Array(index.capabilities.handlesPerStepMax);
   for (let cursor = 0; cursor < INDEX_CURSOR_END;) {
-    const step = index.handlesFrom(cursor, handles);
-    cursor = step.next;
-    if (step.count === 0) continue;
-    const wanted = handles.slice(0, step.count);
+    // Before the handles are looked up, which may take a read.
     const unpin = values.pin();
     try {
-      yield* readAhead(parts, wanted, onDamage);
+      const { count, next } = await stepOf(index, cursor, handles);
+      cursor = next;
+      yield* readAhead(parts, handles.slice(0, count), onDamage);
     } finally {
       unpin();
     }
   }
+}
+
+/** {@link Index.handlesFrom}, without blocking. */
+export function stepOf(
+  index: Pick<Index, 'pages' | 'handlesFrom'>,
+  cursor: number,
+  out: Float64Array,
+): IndexHandles | Promise<IndexHandles> {
+  return (index.pages ?? index).handlesFrom(cursor, out);
 }
 
 async function* readAhead(
@@ -67,13 +76,13 @@ async function current(
   handle: number,
   record: StoredRecord,
 ): Promise<StoredRecord | undefined> {
-  const { keys, index, values } = parts;
-  keys.encodeStored(record.key, record.key.length);
-  const now = index.get(keys.hash);
-  if (now === handle) return record;
-  if (now === 0) return undefined;
-  const value = await values.read(now, keys.bytes, keys.length);
-  return value === undefined ? undefined : { ...record, value };
+  const { key } = record;
+  return usingHandle(parts, key, key.length, async (now) => {
+    if (now === handle) return record;
+    if (now === 0) return undefined;
+    const value = await parts.values.read(now, key, key.length);
+    return value === undefined ? undefined : { ...record, value };
+  });
 }
 
 /** Reads and checks every record; other keys are served meanwhile. */
@@ -85,6 +94,8 @@ export async function verifyRecords(
   let damagedCount = 0;
   let records = 0;
   let bytes = 0;
+  // A page that cannot be read is met again below.
+  await parts.index.pages?.settle().catch(() => undefined);
   const total = parts.index.size;
   const onDamage = (_handle: number, error: CairnError): void => {
     damagedCount++;

@@ -12,12 +12,10 @@ import {
   type WriteOperation,
 } from './batch-write.js';
 import { LogRoom } from './log-room.js';
+import { PageRoom } from './page-room.js';
 import type { StoreParts } from './parts.js';
+import { PlacedAppends } from './placed-appends.js';
 import { Placer, type SpaceMaker } from './placer.js';
-import { Slicer } from './recovery.js';
-
-/** Rows appended and indexed without a look at the clock: about half a millisecond. */
-const ROWS_PER_STEP = 2048;
 
 /**
  * Puts, deletes and batches: place the value, append to the log, update the index, acknowledge at
@@ -33,6 +31,8 @@ export class WritePath {
   readonly #appender: Appender;
   readonly #acks: Acknowledger;
   readonly #room: LogRoom;
+  readonly #pages: PageRoom;
+  readonly #placed: PlacedAppends;
   readonly placer: Placer;
   #queue: Promise<unknown> = Promise.resolve();
   #queued = 0;
@@ -46,9 +46,13 @@ export class WritePath {
     this.#appender = new Appender(parts);
     this.#acks = new Acknowledger(parts);
     this.#room = new LogRoom(parts, space, this.#appender);
+    this.#pages = new PageRoom(parts);
     this.placer = new Placer(parts, space, () => this.sequence + 1);
+    const room = { log: this.#room, pages: this.#pages, placer: this.placer };
+    this.#placed = new PlacedAppends(parts, this.#appender, room);
     parts.log.onProgress((durable, written) => this.#onProgress(durable, written));
     parts.values.onFailure((cause) => this.fail(cause));
+    parts.index.pages?.onFailure((cause) => this.fail(cause));
   }
 
   /** Of the last record appended. */
@@ -82,7 +86,7 @@ export class WritePath {
     const placed = this.#space.crowded() ? this.#space.relief().then(place) : place();
     placed.catch(() => undefined);
     return this.#enqueue(async () => {
-      await this.#appendPlaced(1, () => key, Float64Array.of(await placed), level === 'sync');
+      await this.#placed.entries(1, () => key, Float64Array.of(await placed), level === 'sync');
     }, level);
   }
 
@@ -99,6 +103,7 @@ export class WritePath {
       ? undefined
       : values.placeLargeSync(key, key.length, value, this.sequence + 1);
     this.#waitSync(() => {
+      this.#pages.waitSync(1);
       keys.encodeStored(key, key.length);
       if (handle === undefined) return this.#tryPut(key, value, level) === 'done';
       if (!this.#appender.append(RECORD_PUT_REF, 0, handle, undefined, level === 'sync')) {
@@ -116,6 +121,7 @@ export class WritePath {
     const value = operation.value as Uint8Array;
     planBatch(this.#parts, [operation]);
     this.#waitSync(() => true);
+    this.#pages.waitSync(1);
     let handle = 0;
     this.#waitSync(() => (handle = values.place(key, key.length, value, this.sequence + 1)) !== 0);
     const batch = this.#batchOf([operation], Float64Array.of(handle), false, level);
@@ -129,15 +135,21 @@ export class WritePath {
   async delete(level: DurabilityLevel): Promise<boolean> {
     this.#appender.checkWritable();
     const { keys } = this.#parts;
-    if (this.#queued === 0) {
+    if (this.#queued === 0 && this.#pages.has(1, true) && this.#pages.known) {
       const found = this.#tryDelete(level);
       if (found === true) return this.#acknowledge(level).then(() => true);
       if (found === false) return this.#acks.waitForAll(level).then(() => false);
     }
+    // Pages of deletes that wait are read at the same time.
+    this.#pages.prefetch();
     const key = copyBytes(keys.bytes, keys.length);
     const { acknowledged } = await this.exclusive(async () => {
       for (;;) {
+        await this.#pages.wait(this.placer, 1, true);
+        await this.#pages.load(key);
+        // Others have used the codec since, and the page may be gone again.
         keys.encodeStored(key, key.length);
+        if (!this.#pages.has(1, true) || !this.#pages.known) continue;
         const found = this.#tryDelete(level);
         if (found === true) return { acknowledged: this.#acknowledge(level).then(() => true) };
         if (found === false)
@@ -154,7 +166,8 @@ export class WritePath {
     const key = copyBytes(keys.bytes, keys.length);
     let found: boolean | undefined;
     this.#waitSync(() => {
-      keys.encodeStored(key, key.length);
+      this.#pages.waitSync(1, true);
+      this.#pages.loadSync(key);
       return (found = this.#tryDelete(level)) !== undefined;
     }, true);
     this.#acknowledgeSync(level);
@@ -178,22 +191,14 @@ export class WritePath {
     keyAt: (index: number) => Uint8Array,
     handles: Float64Array,
   ): Promise<void> {
-    return this.exclusive(() => this.#appendPlaced(count, keyAt, handles, false));
+    return this.exclusive(() => this.#placed.entries(count, keyAt, handles, false));
   }
 
   /** As {@link appendPlaced}, for rows of a u64 store. */
   appendRows(keys: BigUint64Array, handles: Float64Array): Promise<void> {
     return this.exclusive(async () => {
-      const slicer = new Slicer(this.#parts);
       await this.#space.relief();
-      for (let from = 0; from < keys.length;) {
-        this.#appender.checkWritable();
-        const count = Math.min(ROWS_PER_STEP, keys.length - from);
-        const done = this.#appender.putRows(keys, handles, from, count);
-        from += done;
-        if (done < count) await this.#room.wait();
-        await slicer.pause();
-      }
+      await this.#placed.rows(keys, handles);
     });
   }
 
@@ -218,6 +223,8 @@ export class WritePath {
     this.#appender.checkWritable();
     if (this.#openBatch !== undefined) return this.batchEnd();
     this.#parts.keys.encodeStored(key, key.length);
+    const waiting = this.#pages.waitToMove();
+    if (waiting !== undefined) return waiting;
     return this.#appender.move(from, to) ?? this.#room.wait();
   }
 
@@ -276,8 +283,13 @@ export class WritePath {
   }
 
   /** Done, or where there was no room; nothing has changed then. */
-  #tryPut(key: Uint8Array, value: Uint8Array, level: DurabilityLevel): 'done' | 'values' | 'log' {
+  #tryPut(
+    key: Uint8Array,
+    value: Uint8Array,
+    level: DurabilityLevel,
+  ): 'done' | 'values' | 'log' | 'index' {
     const { keys, values } = this.#parts;
+    if (!this.#pages.has(1)) return 'index';
     const handle = values.place(key, keys.length, value, this.sequence + 1);
     if (handle === 0) return 'values';
     if (!this.#appender.append(RECORD_PUT, 0, handle, value, level === 'sync')) {
@@ -291,7 +303,7 @@ export class WritePath {
   /** Undefined when there is no room in the log. */
   #tryDelete(level: DurabilityLevel): boolean | undefined {
     const { keys, index } = this.#parts;
-    if (index.get(keys.hash) === 0) return false;
+    if ((index.pages ?? index).get(keys.hash) === 0) return false;
     const wantSync = level === 'sync';
     if (!this.#appender.append(RECORD_DELETE, 0, 0, undefined, wantSync, true)) return undefined;
     return this.#appender.indexDelete();
@@ -306,6 +318,7 @@ export class WritePath {
       });
       if (tried === 'done') return;
       if (tried === 'log') await this.#room.wait();
+      else if (tried === 'index') await this.#pages.wait(this.placer, 1);
       else await values.whenRoom();
       this.#appender.checkWritable();
     }
@@ -322,10 +335,15 @@ export class WritePath {
     if (log.liveBytes > 0 && log.liveBytes + plan.logBytes > log.capacityBytes / 2) {
       await this.#space.checkpoint();
     }
-    if (plan.through) {
+    const urgent = operations.every(({ value }) => value === undefined);
+    await this.#pages.holding(this.placer, operations.length, urgent, async () => {
+      if (!plan.through) return this.#placeBatch(operations, level);
       const handles = await this.placer.placeAll(operations, true);
       return this.#appendBatch(this.#batchOf(operations, handles, true, level));
-    }
+    });
+  }
+
+  async #placeBatch(operations: readonly WriteOperation[], level: DurabilityLevel): Promise<void> {
     await this.placer.withSpace(async () => {
       // Replay rebuilds whole cells from the log after the checkpoint: a record must not be placed
       // before a checkpoint begins and appended after.
@@ -375,28 +393,6 @@ export class WritePath {
   ): OpenBatch {
     const wantSync = level === 'sync';
     return new OpenBatch(this.#parts, this.#appender, operations, handles, through, wantSync);
-  }
-
-  async #appendPlaced(
-    count: number,
-    keyAt: (index: number) => Uint8Array,
-    handles: Float64Array,
-    wantSync: boolean,
-  ): Promise<void> {
-    const { keys, values } = this.#parts;
-    const { persistent } = values.capabilities;
-    const slicer = new Slicer(this.#parts);
-    for (let at = 0; at < count; at++) {
-      const key = keyAt(at);
-      const handle = handles[at] as number;
-      keys.encodeStored(key, key.length);
-      while (persistent && !this.#appender.append(RECORD_PUT_REF, 0, handle, undefined, wantSync)) {
-        await this.#room.wait();
-        keys.encodeStored(key, key.length);
-      }
-      this.#appender.indexLoaded(handle);
-      if (at % 256 === 255) await slicer.pause();
-    }
   }
 
   /** Blocks until `attempt` succeeds. A batch that is half in the log goes first. */

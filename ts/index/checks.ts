@@ -16,3 +16,11 @@ export function checkLength(name: string, length: number, wanted: number): void 
 export function closedError(): CairnError {
   return new CairnError('CAIRN_CLOSED', 'the index is closed');
 }
+
+export function noSpaceError(why: string, cause: CairnError | undefined): CairnError {
+  return new CairnError(
+    'CAIRN_NO_SPACE',
+    `the index cannot take more keys: ${why}; delete, or free space on the device`,
+    { file: 'index', cause },
+  );
+}

@@ -1,4 +1,5 @@
 import type { NativeHashTable } from '../bindings/hash-table.js';
+import type { CairnError } from '../common/errors.js';
 import type { KeyHash } from './key-hash.js';
 
 /** The cursor behind the last entry: {@link Index.exportChunk}, {@link Index.handlesFrom}. */
@@ -7,7 +8,10 @@ export const INDEX_CURSOR_END = 2 ** 32;
 export interface IndexCapabilities {
   /** Keys can be walked in their own order. */
   readonly ordered: boolean;
-  /** Entries survive the process by themselves; if not, checkpoints and the log carry them. */
+  /**
+   * Entries survive the process in a file of the index: a checkpoint carries what
+   * {@link IndexPages.checkpoint} gives. If not, checkpoints and the log carry the entries.
+   */
   readonly persistent: boolean;
   /** `out` of {@link Index.exportChunk} never has to be longer than this. */
   readonly chunkBytesMax: number;
@@ -29,6 +33,118 @@ export interface IndexHandles {
   readonly next: number;
 }
 
+/** Answer of {@link IndexPages.get} when the entry has to be read from the device. */
+export const UNREAD = -1;
+
+/** Traffic and size of an index on the device, since open unless said otherwise. */
+export interface IndexPagesStats {
+  readonly deviceReads: number;
+  readonly deviceReadBytes: number;
+  readonly deviceWrites: number;
+  readonly deviceWriteBytes: number;
+  /** Now. */
+  readonly fileBytes: number;
+  /** Pages that hold entries, now. */
+  readonly pages: number;
+  /** Of these in memory. */
+  readonly cachedPages: number;
+  /** Changes that wait for their page. */
+  readonly pendingChanges: number;
+}
+
+/**
+ * What an index has whose entries are not all in memory. The methods of {@link Index} itself block
+ * the thread when they have to read; these never do, but for those whose name says so.
+ *
+ * A change to a page that is not in memory waits beside it and counts at once. What it replaced is
+ * known when the page is: see {@link onReplaced}.
+ */
+export interface IndexPages {
+  /** @returns the handle, 0 when absent, or {@link UNREAD}. */
+  get(hash: KeyHash): number;
+  /**
+   * Inserts or replaces; 0 deletes.
+   *
+   * @returns the old handle; 0 when there was none, or when it is not known yet.
+   */
+  put(hash: KeyHash, handle: number): number;
+  /** As {@link Index.batchGet}, {@link UNREAD} where it must be read. @returns how many of these. */
+  getRows(keys: BigUint64Array, handles: Float64Array): number;
+  /** As {@link Index.bulkPut}; `old` takes what {@link put} returns. */
+  putRows(keys: BigUint64Array, handles: Float64Array, old: Float64Array): void;
+  /** Called with each handle that a change replaced, when that was not known at the time. */
+  onReplaced(callback: (handle: number) => void): void;
+
+  /**
+   * Brings the page of a key into memory.
+   *
+   * @param d the first word of its hash.
+   * @param done runs when it is there and before it may go again: within the call if it is there
+   *   already, else within a completion, and then it must not throw.
+   */
+  load(d: number, done: (error?: CairnError) => void): void;
+  /** As {@link load}, blocking. Callbacks of others run meanwhile. @throws CairnError. */
+  loadSync(d: number): void;
+  /**
+   * Brings the pages of many keys into memory, read at the same time, and keeps them there until the
+   * returned function is called. @param ds at most {@link pinsMax}.
+   */
+  pin(ds: Int32Array): Promise<() => void>;
+  readonly pinsMax: number;
+
+  /**
+   * May `count` changes be made now, with regard to memory and to space for the pages?
+   *
+   * @param urgent they make room: they may take what is kept for such.
+   */
+  admits(count: number, urgent: boolean): boolean;
+  /** Resolves when they may. @throws CairnError CAIRN_NO_SPACE: a checkpoint may free some. */
+  whenAdmitted(count: number, urgent: boolean): Promise<void>;
+  admitSync(count: number, urgent: boolean): void;
+  /** Keeps the space for changes that were allowed until the returned function is called. */
+  hold(count: number): () => void;
+  /** A checkpoint would free pages of the file. */
+  readonly waitsForCheckpoint: boolean;
+
+  /** As {@link Index.handlesFrom}. */
+  handlesFrom(cursor: number, out: Float64Array): Promise<IndexHandles>;
+  /** As {@link Index.exportChunk}. */
+  exportChunk(cursor: number, out: Uint8Array): Promise<IndexChunk>;
+
+  /**
+   * At open, before anything is put: pieces of what {@link checkpoint} gave, in order.
+   *
+   * @throws CairnError CAIRN_CORRUPTION, CAIRN_INCOMPATIBLE, CAIRN_IO.
+   */
+  adopt(piece: Uint8Array): Promise<void>;
+  /** After the last one. @throws CairnError CAIRN_CORRUPTION. */
+  adopted(): void;
+  /** Resolves when no change of those made so far waits for its page. */
+  settle(): Promise<void>;
+  /**
+   * Writes the pages that changed. Everything that was put before the call is in what it gives, in
+   * pieces for a checkpoint; later changes may be. The pages are durable when it resolves.
+   */
+  checkpoint(): Promise<Uint8Array[]>;
+  /** What {@link checkpoint} gave last is in force: the pages of earlier ones can be used again. */
+  checkpointInForce(): void;
+  /** Keeps the pages of the checkpoint in force until the returned function is called. */
+  holdForCopy(): () => void;
+  /**
+   * The entries in the pages that a held checkpoint names, for {@link Index.importChunk}.
+   *
+   * @returns takes the pieces of {@link checkpoint} in order, each of which gives chunks.
+   * @throws CairnError CAIRN_CORRUPTION, CAIRN_IO.
+   */
+  copyEntries(): (piece: Uint8Array) => AsyncIterable<Uint8Array>;
+  /** Upper bound on the bytes that {@link checkpoint} gives. */
+  readonly checkpointBytes: number;
+
+  /** Called once, when a failed write ends writing for good. */
+  onFailure(callback: (cause: CairnError) => void): void;
+  stats(): IndexPagesStats;
+}
+
 /**
  * Key hash -> handle. A handle is an integer, 0 < handle < 2^48; 0 means absent. What an index
  * compares is a hash: a caller that must be sure compares the key in the record.
@@ -37,6 +153,8 @@ export interface IndexHandles {
  */
 export interface Index {
   readonly capabilities: IndexCapabilities;
+  /** Only where entries may be on the device. */
+  readonly pages?: IndexPages;
   /** Keys present. */
   readonly size: number;
   /** Resident memory of the index. */

@@ -30,6 +30,8 @@ const TUNING: Tuning = {
   cacheBytes: 32 * 1024,
   machine: readMachine(),
   compaction: { slackBytes: 4 * 1024, lotBytes: 16 * 1024 },
+  // A few keys split pages, and not all of them are in memory.
+  indexPages: { cachePages: 8, entriesMax: 4 },
 };
 
 const registry = createRegistry();

@@ -55,7 +55,12 @@ export interface Workload {
   readonly steps: readonly Step[];
 }
 
-export const INDEX_TYPES = ['DRAM_PET_HASH', 'DRAM_EXTENDIBLE_HASH', 'DRAM_UNORDERED_MAP'] as const;
+export const INDEX_TYPES = [
+  'DRAM_PET_HASH',
+  'DRAM_EXTENDIBLE_HASH',
+  'DRAM_UNORDERED_MAP',
+  'SSD_EXTENDIBLE_HASH',
+] as const;
 
 const DRAM_ALLOCATORS = BUILTIN_NAMES.dramAllocator;
 export const SSD_ALLOCATORS = ['SSD_SLAB', 'SSD_BUDDY'] as const;

@@ -26,6 +26,8 @@ const TUNING: Tuning = {
   logGroupBytes: 16 * 1024,
   cacheBytes: 32 * 1024,
   compaction: { slackBytes: 4 * 1024, lotBytes: 16 * 1024 },
+  // A few keys split pages, and not all of them are in memory.
+  indexPages: { cachePages: 8, entriesMax: 4 },
 };
 
 const registry = createRegistry();
@@ -140,13 +142,17 @@ async function fill(store: Store): Promise<Contents[]> {
 export async function makeSmallStore(
   valueType: ValueType,
   closed: boolean,
-  how: { readonly rested?: boolean; readonly allocator?: SsdAllocator } = {},
+  how: {
+    readonly rested?: boolean;
+    readonly allocator?: SsdAllocator;
+    readonly index?: string;
+  } = {},
 ): Promise<SmallStore> {
-  const { rested = false, allocator = 'SSD_SLAB' } = how;
-  const config = smallConfig(
-    valueType,
-    allocator === 'SSD_BUDDY' ? { value: { ssd_allocator: { type: allocator } } } : {},
-  );
+  const { rested = false, allocator = 'SSD_SLAB', index = 'DRAM_PET_HASH' } = how;
+  const config = smallConfig(valueType, {
+    index: { type: index },
+    ...(allocator === 'SSD_BUDDY' ? { value: { ssd_allocator: { type: allocator } } } : {}),
+  });
   const disk = newSimDisk({ record: true });
   const store = await openSmall(disk, config);
   const states = await fill(store);
@@ -155,6 +161,7 @@ export async function makeSmallStore(
   const image = disk.crash(disk.eventCount, { kind: 'all' });
   if (!closed) await abandon(disk, store);
   disk.release();
-  const name = `${valueType} ${allocator}, ${closed ? 'closed' : 'with a log to replay'}`;
+  const parts = `${index}, ${valueType} ${allocator}`;
+  const name = `${parts}, ${closed ? 'closed' : 'with a log to replay'}`;
   return new SmallStore(name, config, closed || rested ? states.slice(-1) : states, image);
 }

@@ -28,7 +28,7 @@ describe('the default configuration', () => {
       errorIfExists: false,
       lockTimeoutMs: 1000,
       initialCapacity: 1,
-      index: { type: 'DRAM_PET_HASH' },
+      index: { type: 'DRAM_PET_HASH', cacheBytes: 64 * 1024 * 1024 },
       value: {
         type: 'SSD_VALUE_STORE',
         defaultValueSizeHint: 0,

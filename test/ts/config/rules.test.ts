@@ -42,7 +42,7 @@ describe('configuration rules', () => {
       [() => 1, '', 'a function', 'an object'],
       [new Map(), '', 'an object that is no plain one', 'an object'],
       [{ key: 'u64' }, 'key', '"u64"', 'an object with type'],
-      [{ index: null }, 'index', 'null', 'an object with type, path, io'],
+      [{ index: null }, 'index', 'null', 'an object with type, cache_bytes, path, io'],
       [ssd([]), 'value.ssd_allocator', 'a list of 0', 'an object with type'],
       [ssd({ io: 3 }), 'value.ssd_allocator.io', '3', 'an object with type, queue_depth'],
     ]);
@@ -322,18 +322,10 @@ describe('configuration rules', () => {
         'empty or below',
       ],
       [
-        { index: { type: 'SSD' }, value: dram },
-        'index.type',
-        '"SSD"',
-        'an index in memory, with DRAM_VALUE_STORE',
-        'DRAM_PET_HASH',
-      ],
-      [
-        { index: { type: 'SSD_EXTENDIBLE_HASH' }, value: tiered },
-        'index.type',
-        '"SSD_EXTENDIBLE_HASH"',
-        'an index in memory',
-        'DRAM_PET_HASH',
+        { index: { type: 'SSD', cache_bytes: 65536 } },
+        'index.cache_bytes',
+        '65536',
+        'an integer from 262144 to 1099511627776 (bytes)',
       ],
       [
         { io: { type: 'POSIX' }, value: { ssd_allocator: { io: { type: 'IOURING' } } } },

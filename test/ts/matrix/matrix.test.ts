@@ -9,7 +9,12 @@ describe('the behaviours of the seed system', function () {
 
   it('has every index with every value store', () => {
     const names = combinations().map(nameOf);
-    for (const index of ['DRAM_PET_HASH', 'DRAM_EXTENDIBLE_HASH', 'DRAM_UNORDERED_MAP']) {
+    for (const index of [
+      'DRAM_PET_HASH',
+      'DRAM_EXTENDIBLE_HASH',
+      'DRAM_UNORDERED_MAP',
+      'SSD_EXTENDIBLE_HASH',
+    ]) {
       for (const value of [
         'SSD_VALUE_STORE SSD_SLAB',
         'SSD_VALUE_STORE SSD_BUDDY',
@@ -26,6 +31,7 @@ describe('the behaviours of the seed system', function () {
 
   const first = combinations().filter(
     ({ index, value, ssd, dram }) =>
+      (index === 'SSD_EXTENDIBLE_HASH' && ssd === 'SSD_SLAB' && dram === undefined) ||
       (index === 'DRAM_EXTENDIBLE_HASH' && ssd === 'SSD_SLAB' && dram === undefined) ||
       (index === 'DRAM_PET_HASH' && ssd === 'SSD_BUDDY' && dram === undefined) ||
       (index === 'DRAM_UNORDERED_MAP' &&

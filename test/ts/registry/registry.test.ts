@@ -89,10 +89,9 @@ describe('Registry', () => {
         );
       }
     }
-    assert.throws(() => builtins().get('index', 'SSD'), {
+    assert.throws(() => builtins().get('io', 'SPDK'), {
       code: 'CAIRN_UNSUPPORTED',
-      message:
-        'index.type: SSD_EXTENDIBLE_HASH is not in this version of cairn-kv; use DRAM_PET_HASH',
+      message: /^io\.type: SPDK is not in this version of cairn-kv; use IOURING/,
     });
   });
 
