@@ -60,7 +60,7 @@ export async function recover(
     if (!persistent) parts.values.discard(old);
   });
   await loadCheckpoint(parts, slicer);
-  pages?.adopted();
+  await pages?.adopted();
   const replayed = new ReplayedLog(parts);
   const end = await replay((batch) => {
     replayed.apply(batch);

@@ -24,12 +24,28 @@ export async function* walkRecords(
     // Before the handles are looked up, which may take a read.
     const unpin = values.pin();
     try {
-      const { count, next } = await stepOf(index, cursor, handles);
+      const { count, next } = await stepOrDamage(index, cursor, handles, onDamage);
       cursor = next;
       yield* readAhead(parts, handles.slice(0, count), onDamage);
     } finally {
       unpin();
     }
+  }
+}
+
+/** As {@link stepOf}; a page that cannot be read has no handles. */
+async function stepOrDamage(
+  index: StoreParts['index'],
+  cursor: number,
+  handles: Float64Array,
+  onDamage: (handle: number, error: CairnError) => void,
+): Promise<IndexHandles> {
+  try {
+    return await stepOf(index, cursor, handles);
+  } catch (error) {
+    if (!(error instanceof CairnError) || index.pages === undefined) throw error;
+    onDamage(0, error);
+    return { count: 0, next: index.pages.cursorBehind(cursor) };
   }
 }
 

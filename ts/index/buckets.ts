@@ -79,7 +79,7 @@ export class Buckets {
     this.pendingMax = Math.min(65_536, options.cachePages * 16);
     this.writer = new PageWriter(fileSet, this.cache, this.table, file, {
       progressed: () => this.#progressed(),
-      failed: (error) => this.#fail(error),
+      failed: (error) => this.fail(error),
       short: (error) => this.#short(error as CairnError),
     });
     this.#begin();
@@ -431,7 +431,8 @@ export class Buckets {
     this.#pump();
   }
 
-  #fail(error: Error): void {
+  /** What is in the file is unknown, but for what checkpoints name: nothing is written any more. */
+  fail(error: Error): void {
     if (this.failure !== undefined || this.#closed) return;
     this.failure = error as CairnError;
     this.onFailure(this.failure);

@@ -17,7 +17,9 @@ export function closedError(): CairnError {
   return new CairnError('CAIRN_CLOSED', 'the index is closed');
 }
 
+/** @param cause why there is none; another failure is given back as it is. */
 export function noSpaceError(why: string, cause: CairnError | undefined): CairnError {
+  if (cause !== undefined && cause.code !== 'CAIRN_NO_SPACE') return cause;
   return new CairnError(
     'CAIRN_NO_SPACE',
     `the index cannot take more keys: ${why}; delete, or free space on the device`,

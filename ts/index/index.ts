@@ -68,8 +68,6 @@ export interface IndexPages {
    * @returns the old handle; 0 when there was none, or when it is not known yet.
    */
   put(hash: KeyHash, handle: number): number;
-  /** As {@link Index.batchGet}, {@link UNREAD} where it must be read. @returns how many of these. */
-  getRows(keys: BigUint64Array, handles: Float64Array): number;
   /** As {@link Index.bulkPut}; `old` takes what {@link put} returns. */
   putRows(keys: BigUint64Array, handles: Float64Array, old: Float64Array): void;
   /** Called with each handle that a change replaced, when that was not known at the time. */
@@ -110,6 +108,8 @@ export interface IndexPages {
   handlesFrom(cursor: number, out: Float64Array): Promise<IndexHandles>;
   /** As {@link Index.exportChunk}. */
   exportChunk(cursor: number, out: Uint8Array): Promise<IndexChunk>;
+  /** The cursor behind the page at `cursor`, for one that cannot be read. */
+  cursorBehind(cursor: number): number;
 
   /**
    * At open, before anything is put: pieces of what {@link checkpoint} gave, in order.
@@ -117,8 +117,8 @@ export interface IndexPages {
    * @throws CairnError CAIRN_CORRUPTION, CAIRN_INCOMPATIBLE, CAIRN_IO.
    */
   adopt(piece: Uint8Array): Promise<void>;
-  /** After the last one. @throws CairnError CAIRN_CORRUPTION. */
-  adopted(): void;
+  /** After the last one. @throws CairnError CAIRN_CORRUPTION, CAIRN_NO_SPACE, CAIRN_IO. */
+  adopted(): Promise<void>;
   /** Resolves when no change of those made so far waits for its page. */
   settle(): Promise<void>;
   /**

@@ -40,7 +40,12 @@ export async function writeCheckpoint(buckets: Buckets): Promise<Uint8Array[]> {
   const { started } = writer;
   while (writer.busyBefore(started)) await buckets.progress();
   throwFailure(buckets);
-  await file.sync();
+  try {
+    await file.sync();
+  } catch (error) {
+    buckets.fail(error as Error);
+    throw error;
+  }
   return pieces;
 }
 

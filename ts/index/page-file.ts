@@ -41,7 +41,6 @@ export class PageFile {
   readonly #fileSet: FileSet;
   readonly #options: PageFileOptions;
   #file: FileId | undefined;
-  #headerWritten = false;
   /** A bit per page of the file: taken. Page 0 is the header. */
   #taken = new Uint32Array(1);
   #pages = 0;
@@ -92,7 +91,19 @@ export class PageFile {
     const check = addon().checkIndexHeader(this.#options.storeId, page, 0);
     if (check === OTHER_VERSION) throw otherVersion(0);
     if (check !== VALID) throw this.#damaged(0, 'it is not of this store, or damaged');
-    this.#headerWritten = true;
+  }
+
+  /**
+   * No checkpoint names what is in the file, if there is one; those to come may. Its name is durable
+   * before anything else is made: what another failed sync of the directory lost would stay lost.
+   */
+  async create(): Promise<void> {
+    const file = this.#file ?? (await this.#fileSet.open(INDEX_FILE, OPEN_OR_CREATE));
+    const page = new Uint8Array(this.#fileSet.native.allocate(PAGE_BYTES));
+    addon().encodeIndexHeader(this.#options.storeId, page, 0);
+    await this.#fileSet.write(file, 0, page, { sync: true });
+    await this.#fileSet.syncDirectory();
+    this.#opened(file);
   }
 
   /** The image at `page` is in the checkpoint in force. @returns false when that cannot be. */
@@ -209,19 +220,9 @@ export class PageFile {
     this.#fileSet.startWrite(this.#file as FileId, page * PAGE_BYTES, bytes, done);
   }
 
-  /** Everything that was written is durable when it resolves, the name too. */
-  async sync(): Promise<void> {
-    const file = this.#file as FileId;
-    if (!this.#headerWritten) {
-      const page = new Uint8Array(this.#fileSet.native.allocate(PAGE_BYTES));
-      addon().encodeIndexHeader(this.#options.storeId, page, 0);
-      await this.#fileSet.write(file, 0, page, { sync: false });
-      await this.#fileSet.sync(file);
-      await this.#fileSet.syncDirectory();
-      this.#headerWritten = true;
-      return;
-    }
-    await this.#fileSet.sync(file);
+  /** Everything that was written is durable when it resolves. */
+  sync(): Promise<void> {
+    return this.#fileSet.sync(this.#file as FileId);
   }
 
   #growTo(pages: number, done: (error: Error | undefined) => void): void {

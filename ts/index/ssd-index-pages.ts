@@ -2,7 +2,7 @@ import type { FileSet } from '../bindings/file-set.js';
 import { asError, CairnError } from '../common/errors.js';
 import { PAGE_BYTES } from '../common/units.js';
 import type { Buckets } from './buckets.js';
-import { INDEX_CURSOR_END, UNREAD } from './index.js';
+import { INDEX_CURSOR_END } from './index.js';
 import type { IndexChunk, IndexHandles, IndexPages, IndexPagesStats } from './index.js';
 import type { KeyHasher, KeyHash } from './key-hash.js';
 import {
@@ -52,19 +52,6 @@ export class SsdIndexPages implements IndexPages {
   put(hash: KeyHash, handle: number): number {
     this.#index.checkOpen();
     return this.#buckets.put(hash[0]!, hash[1]!, hash[3]! & 0xffff, handle);
-  }
-
-  getRows(keys: BigUint64Array, handles: Float64Array): number {
-    this.#index.checkOpen();
-    const halves = halvesOf(keys);
-    let unread = 0;
-    for (let at = 0; at < keys.length; at++) {
-      this.#hasher.hashU64(halves[2 * at]!, halves[2 * at + 1]!);
-      const handle = this.get(this.#hasher.words);
-      handles[at] = handle;
-      if (handle === UNREAD) unread++;
-    }
-    return unread;
   }
 
   putRows(keys: BigUint64Array, handles: Float64Array, old: Float64Array): void {
@@ -160,6 +147,12 @@ export class SsdIndexPages implements IndexPages {
     return this.#step(cursor, () => this.#index.exportLoaded(cursor, out));
   }
 
+  cursorBehind(cursor: number): number {
+    this.#index.checkCursor(cursor);
+    const { table } = this.#buckets;
+    return cursor + 2 ** (32 - table.depth[table.bucketOf(cursor | 0)]!);
+  }
+
   async adopt(piece: Uint8Array): Promise<void> {
     if (!this.#adopting) {
       await this.#file.openExisting();
@@ -169,8 +162,9 @@ export class SsdIndexPages implements IndexPages {
     adoptPiece(this.#buckets, piece);
   }
 
-  adopted(): void {
-    if (this.#adopting && !this.#buckets.table.adopt()) throw damagedTable();
+  async adopted(): Promise<void> {
+    if (!this.#adopting) return this.#index.create();
+    if (!this.#buckets.table.adopt()) throw damagedTable();
   }
 
   settle(): Promise<void> {

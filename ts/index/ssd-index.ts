@@ -43,11 +43,13 @@ export class SsdIndex implements Index {
   readonly #buckets: Buckets;
   readonly #hasher: KeyHasher;
   readonly #file: PageFile;
+  readonly #writesFile: boolean;
   #closed = false;
 
   constructor(fileSet: FileSet, options: SsdIndexOptions) {
     const { hashKey, readOnly, persistent, cachePages, entriesMax = PAGE_LIMIT } = options;
     this.#hasher = new KeyHasher(hashKey);
+    this.#writesFile = persistent && !readOnly;
     this.#file = new PageFile(fileSet, options);
     this.#buckets = new Buckets(fileSet, this.#file, {
       cachePages: Math.floor(cachePages),
@@ -147,6 +149,11 @@ export class SsdIndex implements Index {
     if (this.#closed) return;
     this.#closed = true;
     this.#buckets.close();
+  }
+
+  /** Makes the file that checkpoints are to name. */
+  async create(): Promise<void> {
+    if (this.#writesFile) await this.#file.create();
   }
 
   checkOpen(): void {

@@ -149,6 +149,7 @@ export type FaultWorkload = (run: FaultyRun) => Promise<void>;
 
 export interface FaultCase {
   readonly valueType: ValueType;
+  readonly indexType: string;
   readonly fault: SimFault;
   readonly codes: readonly ErrorCode[];
   readonly workload: FaultWorkload;
@@ -163,9 +164,9 @@ export interface FaultCase {
  * @returns whether the fault came to pass.
  */
 export async function runFaulty(faulty: FaultCase): Promise<boolean> {
-  const { valueType, fault, codes, workload, stage } = faulty;
+  const { valueType, indexType, fault, codes, workload, stage } = faulty;
   const disk = newSimDisk({ record: true });
-  const config = smallConfig(valueType);
+  const config = smallConfig(valueType, { index: { type: indexType } });
   const open = (on: SimDisk): Promise<Store> => settled('open', openSmall(on, config));
   const before = new Expectations();
   if (stage === 'reopening') await leaveStore(await open(disk), before, disk);

@@ -195,6 +195,15 @@ describe('a store with its index on the device', () => {
       }
     }
     assert.ok(damaged > 0 && damaged < KEYS, `${damaged} of ${KEYS}`);
+    const report = await first.verify();
+    assert.ok(report.damagedCount > 0 && report.damaged.every(({ file }) => file === 'index'));
+    assert.equal(report.records, KEYS - damaged);
+    await assert.rejects(
+      async () => {
+        for await (const _ of first.entries()) continue;
+      },
+      { code: 'CAIRN_CORRUPTION', file: 'index' },
+    );
     await abandon(disk, first);
     disk.release();
   });

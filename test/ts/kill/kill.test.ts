@@ -37,6 +37,23 @@ describe('a process killed under load', function () {
       }
     }));
 
+  it(`loses no acknowledged write: SSD_EXTENDIBLE_HASH, ${CYCLES} kills`, () =>
+    withDirectory(async (directory) => {
+      const path = join(directory, 'store');
+      const history = newHistory();
+      const index = { type: 'SSD_EXTENDIBLE_HASH', cache_bytes: 256 * 1024 };
+      await (await open(path, { index, log: { segment_bytes: 1 << 20 } })).close();
+      for (let cycle = 0; cycle < CYCLES; cycle++) {
+        await killCycle(history, {
+          path,
+          io: cycle % 3 === 0 ? 'POSIX' : 'IOURING',
+          level: cycle % 2 === 0 ? 'process' : 'sync',
+          killAfterMs: (cycle * 37) % 120,
+          inspect: (store) => assert.equal(store.stats().index.type, 'SSD_EXTENDIBLE_HASH'),
+        });
+      }
+    }));
+
   it(`loses no acknowledged write of a tiered store: ${CYCLES} kills`, () =>
     withDirectory(async (directory) => {
       const path = join(directory, 'store');

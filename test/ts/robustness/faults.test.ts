@@ -7,6 +7,13 @@ import { runFaulty, type FaultCase, type FaultWorkload } from '../../support/rob
 const LONG = process.env['CAIRN_TEST_LONG'] === '1';
 const NTH_MAX = 400;
 const SSD = 'SSD_VALUE_STORE';
+const PLAIN = 'DRAM_PET_HASH';
+const STORES = [
+  [SSD, PLAIN],
+  ['DRAM_VALUE_STORE', PLAIN],
+  ['TIERED_VALUE_STORE', PLAIN],
+  [SSD, 'SSD_EXTENDIBLE_HASH'],
+] as const;
 
 const WORKLOADS: Readonly<Record<string, FaultWorkload>> = {
   'small values': async (run) => {
@@ -99,9 +106,10 @@ describe('a store whose device fails', function () {
   });
   after(() => watchdog.stop());
 
-  for (const valueType of [SSD, 'DRAM_VALUE_STORE', 'TIERED_VALUE_STORE'] as const) {
+  for (const [valueType, indexType] of STORES) {
     for (const kind of KINDS) {
-      it(`keeps what it acknowledged when the n-th ${kind.name}: ${valueType}`, async () => {
+      const store = indexType === PLAIN ? valueType : `${indexType}, ${valueType}`;
+      it(`keeps what it acknowledged when the n-th ${kind.name}: ${store}`, async () => {
         const wrong: string[] = [];
         let fired = 0;
         const tryAll = async (name: string, stage: FaultCase['stage'], sticky: boolean) => {
@@ -109,9 +117,9 @@ describe('a store whose device fails', function () {
           for (let nth = 1; nth < NTH_MAX; nth++) {
             const fault: SimFault = { ...kind.fault, nth, sticky };
             const label = `${name}, ${stage}, ${nth}${sticky ? ' and later' : ''}`;
-            watchdog.step(`${valueType}, ${kind.name}: ${label}`);
+            watchdog.step(`${store}, ${kind.name}: ${label}`);
             try {
-              const run = { valueType, fault, codes: kind.codes, workload, stage };
+              const run = { valueType, indexType, fault, codes: kind.codes, workload, stage };
               if (await runFaulty(run)) fired++;
               else if (traced(kind) || nth > 12) return;
             } catch (error) {
@@ -122,7 +130,8 @@ describe('a store whose device fails', function () {
         };
         // A store in memory takes several times as long to open.
         const all = Object.keys(WORKLOADS);
-        const names = LONG || valueType === SSD ? all : all.slice(1, 2);
+        const some = indexType === PLAIN ? all.slice(1, 2) : all.slice(3, 4);
+        const names = LONG || (valueType === SSD && indexType === PLAIN) ? all : some;
         for (const sticky of [false, true]) {
           for (const name of names) await tryAll(name, 'open', sticky);
           await tryAll('small values', 'making', sticky);
