@@ -27,7 +27,7 @@ const TUNING: Tuning = {
   dirtyBytesMax: 128 * 1024,
   reserveBytesMax: 64 * 1024,
   logGroupBytes: 16 * 1024,
-  cacheBytes: 32 * 1024,
+  cacheBytes: 256 * 1024,
   machine: readMachine(),
   compaction: { slackBytes: 4 * 1024, lotBytes: 16 * 1024 },
   // A few keys split pages, and not all of them are in memory.
@@ -97,13 +97,18 @@ export async function readAll(
 ): Promise<Contents> {
   const contents = new Map<string, Buffer>();
   const byKey = new Map<string, string>();
+  const gets: Promise<void>[] = [];
   for (const name of [...names, 'k0']) {
     const key = storeKey(keyType, name);
-    byKey.set(String(key), name);
+    const found = (value: Buffer | undefined): void => {
+      if (value !== undefined) contents.set(name, value);
+    };
     // Both ways in turn: they share little below the index.
-    const value = contents.size % 2 === 0 ? store.getSync(key) : await store.get(key);
-    if (value !== undefined) contents.set(name, value);
+    if (byKey.size % 2 === 0) found(store.getSync(key));
+    else gets.push(store.get(key).then(found));
+    byKey.set(String(key), name);
   }
+  await Promise.all(gets);
   let entries = 0;
   for await (const [key, value] of store.entries({ keyEncoding: 'utf8' })) {
     const name = byKey.get(String(key)) ?? `unknown ${String(key)}`;
