@@ -1,11 +1,13 @@
-// node --import tsx bench/churn.ts DIRECTORY ENTRIES BYTES|mixed ROUNDS: overwrites a store by a zipfian
-// order and says in one line of JSON how much space it took meanwhile. A process of its own.
+// node --import tsx bench/churn.ts DIRECTORY ENTRIES BYTES|mixed ROUNDS [ALLOCATOR]: overwrites a store
+// by a zipfian order and says in one line of JSON how much space it took meanwhile. A process of its own.
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { open } from '../ts/index.js';
+import { pathToFileURL } from 'node:url';
+import type { Store } from '../ts/engine/api.js';
 import { LatencyHistogram } from './measure.js';
+import { engineEntry } from './paths.js';
 import { identities, Random, textKey, ValueBlock, Zipfian } from './random.js';
 
 const IN_FLIGHT = 128;
@@ -33,6 +35,10 @@ export interface ChurnResult {
   readonly delayMax: number;
 }
 
+interface EntryPoint {
+  open(path: string, config: Readonly<Record<string, unknown>>): Promise<Store>;
+}
+
 /** Bytes that the files take on the device: of the log, and of all others. */
 async function diskBytes(path: string): Promise<{ log: number; others: number }> {
   let log = 0;
@@ -51,8 +57,12 @@ async function churn(
   entries: number,
   valueBytes: number | undefined,
   rounds: number,
+  allocator: string | undefined,
 ): Promise<ChurnResult> {
-  const store = await open(path, { key: { type: 'bytes' } });
+  // Named, SSD_SLAB has the seed's classes: left alone it has those for every size.
+  const value = allocator === undefined ? {} : { value: { ssd_allocator: { type: allocator } } };
+  const entry = (await import(pathToFileURL(engineEntry().file).href)) as EntryPoint;
+  const store = await entry.open(path, { key: { type: 'bytes' }, ...value });
   const all = identities(entries);
   const block = new ValueBlock();
   const random = new Random(3);
@@ -148,8 +158,8 @@ async function churn(
   };
 }
 
-const [path, entries, bytes, rounds] = process.argv.slice(2);
+const [path, entries, bytes, rounds, allocator] = process.argv.slice(2);
 if (path === undefined) throw new Error('a directory is needed');
 const valueBytes = bytes === 'mixed' ? undefined : Number(bytes);
-const result = await churn(path, Number(entries), valueBytes, Number(rounds));
+const result = await churn(path, Number(entries), valueBytes, Number(rounds), allocator);
 process.stdout.write(`${JSON.stringify(result)}\n`);

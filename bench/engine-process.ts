@@ -21,7 +21,7 @@ interface Reply {
 }
 
 /** tsx by its place and not by its name: the working directory may be anyone's. */
-function loaderArguments(): string[] {
+export function loaderArguments(): string[] {
   if (extname(import.meta.url) === '.js') return [];
   return ['--import', pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href];
 }

@@ -16,6 +16,7 @@ import { jsonDocument, renderReport, type BenchResult } from './report.js';
 import { batchGetInto, gatherThousand } from './rows/batch-get-into.js';
 import { bulkLoad } from './rows/bulk-load.js';
 import { batchGet } from './rows/batch-get.js';
+import { churnSpace } from './rows/churn.js';
 import { coldGet } from './rows/cold-get.js';
 import { durablePut } from './rows/durable-put.js';
 import { hotGet } from './rows/hot-get.js';
@@ -48,6 +49,7 @@ const RUNNERS: readonly {
   { groups: ['ssd-index'], run: ssdIndex },
   { groups: ['tiered'], run: tiered },
   { groups: ['process-put'], run: processPut },
+  { groups: ['churn'], run: churnSpace },
 ];
 
 function wantedGroups(options: BenchOptions): ReadonlySet<string> {

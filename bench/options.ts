@@ -19,6 +19,7 @@ export const COMPOSITE_GROUPS = [
   'ssd-index',
   'tiered',
   'process-put',
+  'churn',
 ] as const;
 const SUITES = ['yardsticks', 'composite'] as const;
 const ALL_GROUPS = [...ROW_GROUPS, ...COMPOSITE_GROUPS];

@@ -20,7 +20,8 @@ namespace cairn {
 /// what a value takes. Pages that return merge with what is free beside them, up to the whole space
 /// when the last cell goes.
 ///
-/// Holes are filled before the end of what was ever handed out moves.
+/// The smallest hole that holds a cell is filled first, and the end of what was ever handed out moves
+/// when there is none.
 ///
 /// Allocation, free and merge take as many steps as there are orders of blocks.
 class BuddyAllocator final : public Allocator {

@@ -9,16 +9,16 @@ namespace cairn {
 
 std::optional<BuddyPages::Range> BuddyPages::FindBlock(uint32_t least_order,
                                                        uint32_t wanted_order) const {
-  std::optional<Range> hole;
-  std::optional<Range> behind;
-  for (uint32_t order = UnitPool::kOrders; order-- > least_order;) {
+  std::optional<uint64_t> behind;
+  for (uint32_t order = least_order; order < UnitPool::kOrders; ++order) {
     const std::optional<uint64_t> page = pool_.First(order);
     if (!page) continue;
-    const Range found{*page, uint64_t{1} << std::min(order, wanted_order)};
-    std::optional<Range>& best = found.page + found.pages <= end_page_ ? hole : behind;
-    if (!best || (found.pages == best->pages && found.page < best->page)) best = found;
+    const uint64_t pages = uint64_t{1} << std::min(order, wanted_order);
+    if (*page + pages <= end_page_) return Range{*page, pages};
+    if (order >= wanted_order && (!behind || *page < *behind)) behind = page;
   }
-  return hole ? hole : behind;
+  if (behind) return Range{*behind, uint64_t{1} << wanted_order};
+  return wanted_order > least_order ? FindBlock(least_order, wanted_order - 1) : std::nullopt;
 }
 
 std::optional<BuddyPages::Range> BuddyPages::FindRun(uint64_t least, uint64_t wanted) {

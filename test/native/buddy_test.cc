@@ -89,9 +89,13 @@ TEST(buddy_gives_what_a_run_does_not_need_to_others) {
   EXPECT_EQ(HandleOffset(Fill(*allocator, 4096)), run.offset_bytes + 13 * kPageBytes);
   allocator->ReturnCells(number, {run.offset_bytes + 3 * kPageBytes, 10});
   EXPECT_EQ(allocator->stats().largest_free_bytes, 128 * kPageBytes);
-  EXPECT_EQ(allocator->AllocateRun(number, 8).value().offset_bytes,
-            run.offset_bytes + 16 * kPageBytes);
-  EXPECT_EQ(allocator->AllocateRun(number, 5).value().cells, 5u);
+  // Pages 3, 4 to 7, 8 to 11, 12 and 14 to 15 are free: the smallest blocks go first.
+  for (const auto& [page, cells] : std::vector<std::pair<uint64_t, uint32_t>>{
+           {3, 1}, {12, 1}, {14, 2}, {4, 4}, {8, 4}, {16, 8}}) {
+    const CellRun next = allocator->AllocateRun(number, 8).value();
+    EXPECT_EQ(next.offset_bytes, run.offset_bytes + page * kPageBytes);
+    EXPECT_EQ(next.cells, cells);
+  }
 }
 
 TEST(buddy_packs_records_of_a_number_of_pages_that_is_no_power_of_two) {
@@ -246,7 +250,7 @@ TEST(buddy_empties_the_emptiest_unit_and_keeps_its_pages_back) {
     EXPECT_EQ(run.value().offset_bytes / kMib == 3, false);
   }
   for (const Handle handle : left) allocator->Free(handle);
-  EXPECT_EQ(allocator->AllocateRun(number, 256).value().offset_bytes, 3 * kMib);
+  EXPECT_EQ(HandleOffset(Fill(*allocator, kMib)), 3 * kMib);
 }
 
 /// Records of all sizes come and go while cells and units are taken to be emptied, and given back or
