@@ -85,6 +85,9 @@ class BuddyAllocator final : public Allocator {
                         SparseCells* taken);
   /// Whether all that is in the unit can be moved: closed cells that begin and end in it.
   bool Movable(const BuddyUnit& unit) const;
+  /// Takes all cells of a unit, and holds its free pages back.
+  void Drain(uint64_t number, SparseCells* taken);
+  uint64_t PagesForCopies(const SparseCells& cells) const;
   /// Gives the pages of a unit that no cell has back, as they were held while it was draining.
   void ReleaseHeld(uint64_t number);
   static uint32_t FillOf(const BuddyUnit& unit) {

@@ -14,6 +14,9 @@ constexpr uint64_t kMovableCellBytes = 256 * 1024;
 /// Free pages that are worth emptying units for: this many, and this part of the pages in use.
 constexpr uint64_t kSparePages = 2 * BuddyUnit::kPages;
 constexpr uint64_t kSparePart = 8;
+/// Units at least this full, in 16ths, stay as they are; and what is moved together.
+constexpr uint32_t kMovableFill = 12;
+constexpr uint64_t kLotPages = 4 * BuddyUnit::kPages;
 
 }  // namespace
 
@@ -93,27 +96,54 @@ bool BuddyAllocator::Movable(const BuddyUnit& unit) const {
   return movable && pages == unit.used_pages();
 }
 
+/// Units together: their records fill fresh cells of each class, of which the last stays part empty.
 SparseCells BuddyAllocator::TakeGroup() {
   const uint64_t reserved_pages = stats_.reserved_bytes / kPageBytes;
   const uint64_t free_pages = reserved_pages - stats_.allocated_bytes / kPageBytes;
   if (free_pages < kSparePages || free_pages * kSparePart < reserved_pages) return {};
-  // The emptiest unit, of those the last; one that nothing can be moved out of hides the others.
-  for (const SparseBitSet& units : filled_) {
-    const std::optional<uint64_t> number = units.Last();
-    if (!number || !Movable(*units_.Get(*number))) continue;
-    BuddyUnit& unit = *units_.Get(*number);
-    SparseCells taken;
-    unit.ForEach([&](uint32_t page) {
-      unit.SetMoving(page);
-      taken.push_back(
-          {unit.ClassOf(page), (*number * BuddyUnit::kPages + page) * kPageBytes});
-    });
-    filled_[FillOf(unit)].Erase(*number);
-    pages_.ClaimFreeOf(*number);
-    unit.SetDraining(true);
-    return taken;
+  SparseCells taken;
+  uint64_t pages = 0;
+  uint64_t holes = free_pages;  // in the units that stay
+  for (uint32_t fill = 0; fill < kMovableFill && pages < kLotPages; ++fill) {
+    // Of those that are as empty the last; one that nothing can be moved out of hides the others.
+    while (const std::optional<uint64_t> number = filled_[fill].Last()) {
+      const BuddyUnit& unit = *units_.Get(*number);
+      const uint64_t left = holes - (BuddyUnit::kPages - unit.used_pages());
+      // What the copies take is to find room in half of the holes.
+      if (pages >= kLotPages || 2 * (pages + unit.used_pages()) > left || !Movable(unit)) break;
+      pages += unit.used_pages();
+      holes = left;
+      Drain(*number, &taken);
+    }
   }
+  if (2 * PagesForCopies(taken) <= holes) return taken;
+  ReturnSparse(taken);
   return {};
+}
+
+void BuddyAllocator::Drain(uint64_t number, SparseCells* taken) {
+  BuddyUnit& unit = *units_.Get(number);
+  unit.ForEach([&](uint32_t page) {
+    unit.SetMoving(page);
+    taken->push_back({unit.ClassOf(page), (number * BuddyUnit::kPages + page) * kPageBytes});
+  });
+  filled_[FillOf(unit)].Erase(number);
+  pages_.ClaimFreeOf(number);
+  unit.SetDraining(true);
+}
+
+uint64_t BuddyAllocator::PagesForCopies(const SparseCells& cells) const {
+  std::vector<uint64_t> live(options_.classes.size());
+  for (const Cell& cell : cells) {
+    const uint64_t page = cell.offset_bytes / kPageBytes;
+    live[cell.size_class] += std::popcount(Unit(page)->Live(InUnit(page)));
+  }
+  uint64_t pages = 0;
+  for (size_t i = 0; i < live.size(); ++i) {
+    const uint64_t slots = options_.classes[i].slots_per_cell;
+    pages += (live[i] + slots - 1) / slots * PagesOf(static_cast<uint8_t>(i));
+  }
+  return pages;
 }
 
 void BuddyAllocator::ReleaseHeld(uint64_t number) {
