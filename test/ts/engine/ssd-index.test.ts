@@ -90,13 +90,17 @@ describe('a store with its index on the device', () => {
 
   it('counts changes at once whose page is still to be read', () =>
     withCold(async (store) => {
-      const { reads } = indexOf(store);
-      // Few enough to wait beside their pages: more wait in line.
+      // Few enough to wait beside their pages: more wait in line, as do those without space.
       const changed = Array.from({ length: 8 }, (_, at) => at * 35);
-      const puts = changed.map((n) => store.put(keyOf(n), valueOf(n, 2)));
+      await Promise.all(changed.map((n) => store.put(keyOf(n), valueOf(n, 2))));
+      await store.checkpoint();
+      // The file has grown by now, and their pages make room for others.
+      for (let n = 1; n < KEYS; n += 5) await store.get(keyOf(n));
+      const { reads } = indexOf(store);
+      const puts = changed.map((n) => store.put(keyOf(n), valueOf(n, 3)));
       puts.push(store.put('new', 'one'));
       const values = await Promise.all(changed.map((n) => store.get(keyOf(n))));
-      for (const [at, n] of changed.entries()) assert.equal(String(values[at]), valueOf(n, 2));
+      for (const [at, n] of changed.entries()) assert.equal(String(values[at]), valueOf(n, 3));
       await Promise.all(puts);
       assert.equal(store.size, KEYS + 1);
       assert.ok(indexOf(store).reads > reads);
