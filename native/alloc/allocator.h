@@ -97,9 +97,9 @@ class Allocator {
   /// already belongs to another class, or the slot is already live.
   virtual Status Restore(Handle handle) = 0;
 
-  /// Compaction. Takes closed cells of one class whose live slots fit in fewer cells, the sparsest
-  /// first, with about live_bytes_max in live slots; none: nothing is to be gained. A cell is not
-  /// taken twice before it was free again.
+  /// Compaction. Takes closed cells whose live slots fit in fewer cells, the sparsest first, with
+  /// about live_bytes_max in live slots; none: nothing is to be gained. A cell is not taken twice
+  /// before it was free again.
   virtual SparseCells TakeSparse(uint64_t /*live_bytes_max*/) { return {}; }
   /// As TakeSparse: all cells of a group whose records have room elsewhere, so that its space can
   /// serve another class or go back to the medium. It hands out no more cells.

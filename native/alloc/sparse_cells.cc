@@ -5,8 +5,11 @@
 namespace cairn {
 namespace {
 
-/// How much fuller than the sparsest of their class cells may be to go in one lot with them.
+/// How much fuller than the sparsest cells may be to go in one lot with them.
 constexpr uint32_t kBucketsTogether = 4;
+/// A lot is of so many classes at least, if they have as sparse cells: the copies take as much more of a
+/// class until the old cells are free, and a class keeps the groups that it needed once.
+constexpr uint64_t kClassesTogether = 8;
 
 }  // namespace
 
@@ -25,7 +28,8 @@ void SparseCellSets::Note(uint8_t size_class, uint64_t group, uint32_t live) {
 
 SparseCells SparseCellSets::TakeOf(uint8_t size_class, uint32_t first_bucket,
                                    uint64_t live_bytes_max, const TakeFrom& take_from,
-                                   const std::function<void(const SparseCells&)>& give_back) {
+                                   const std::function<void(const SparseCells&)>& give_back,
+                                   uint64_t* live_bytes) {
   const SizeClass& shape = classes_[size_class];
   const auto live_max = static_cast<uint32_t>(
       std::max<uint64_t>(live_bytes_max / shape.slot_bytes, shape.slots_per_cell));
@@ -46,22 +50,34 @@ SparseCells SparseCellSets::TakeOf(uint8_t size_class, uint32_t first_bucket,
       if (live < live_max) groups.Erase(*group);
     }
   }
-  if (gains()) return taken;
+  if (gains()) {
+    *live_bytes = static_cast<uint64_t>(live) * shape.slot_bytes;
+    return taken;
+  }
   give_back(taken);
   return {};
 }
 
 SparseCells SparseCellSets::Take(uint64_t live_bytes_max, const TakeFrom& take_from,
                                  const std::function<void(const SparseCells&)>& give_back) {
-  for (uint32_t bucket = 0; bucket < kBuckets; ++bucket) {
+  SparseCells taken;
+  uint64_t left = live_bytes_max;
+  uint32_t end = kBuckets;
+  for (uint32_t bucket = 0; bucket < end; ++bucket) {
     for (size_t size_class = 0; size_class < groups_.size(); ++size_class) {
       if (groups_[size_class].empty() || !groups_[size_class][bucket].First()) continue;
-      SparseCells taken = TakeOf(static_cast<uint8_t>(size_class), bucket, live_bytes_max,
-                                 take_from, give_back);
-      if (!taken.empty()) return taken;
+      uint64_t live_bytes = 0;
+      const SparseCells more =
+          TakeOf(static_cast<uint8_t>(size_class), bucket,
+                 std::min(left, live_bytes_max / kClassesTogether), take_from, give_back,
+                 &live_bytes);
+      taken.insert(taken.end(), more.begin(), more.end());
+      left -= std::min(left, live_bytes);
+      if (left == 0) return taken;
     }
+    if (!taken.empty()) end = std::min(end, bucket + kBucketsTogether);
   }
-  return {};
+  return taken;
 }
 
 }  // namespace cairn

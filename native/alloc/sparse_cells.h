@@ -29,7 +29,7 @@ class SparseCellSets {
     return live * 16 / shape.slots_per_cell;
   }
 
-  /// The sparsest cells of one class whose live slots fit in fewer cells, with about
+  /// The sparsest cells, those of each class with live slots that fit in fewer cells, with about
   /// live_bytes_max in them; none: nothing is to be gained. What is taken in vain is given back.
   SparseCells Take(uint64_t live_bytes_max, const TakeFrom& take_from,
                    const std::function<void(const SparseCells&)>& give_back);
@@ -39,7 +39,8 @@ class SparseCellSets {
 
   SparseCells TakeOf(uint8_t size_class, uint32_t first_bucket, uint64_t live_bytes_max,
                      const TakeFrom& take_from,
-                     const std::function<void(const SparseCells&)>& give_back);
+                     const std::function<void(const SparseCells&)>& give_back,
+                     uint64_t* live_bytes);
 
   const std::vector<SizeClass>& classes_;
   std::vector<std::vector<SparseBitSet>> groups_;  // by class and bucket; none for whole cells

@@ -198,6 +198,33 @@ TEST(slab_finds_sparse_cells_after_a_restore) {
   EXPECT_EQ(allocator.TakeSparse(1 << 20).size(), 8u);
 }
 
+TEST(a_lot_of_sparse_cells_is_of_several_classes) {
+  SlabAllocator allocator(SlabAllocator::Options{.classes = DefaultDiskClasses()});
+  const std::vector<uint64_t> sizes = {320, 1088};
+  for (const uint64_t slot_bytes : sizes) {
+    const auto number = static_cast<uint8_t>(allocator.ClassFor(slot_bytes));
+    const SizeClass shape = allocator.classes()[number];
+    const CellRun run = allocator.AllocateRun(number, 16).value();
+    for (uint64_t cell = 0; cell < 16; ++cell) {
+      const uint64_t offset = run.offset_bytes + cell * shape.cell_bytes;
+      allocator.MarkLive(MakeHandle(offset, number));
+      allocator.CloseCell(number, offset);
+    }
+  }
+  std::map<uint8_t, size_t> cells;
+  for (const Cell& cell : allocator.TakeSparse(1 << 20)) ++cells[cell.size_class];
+  EXPECT_EQ(cells.size(), 2u);
+  for (const auto& [size_class, count] : cells) EXPECT_EQ(count, 16u);
+  // Of one class alone it takes an eighth.
+  const auto number = static_cast<uint8_t>(allocator.ClassFor(128));
+  for (int i = 0; i < 1000; ++i) {
+    const CellRun run = allocator.AllocateRun(number, 1).value();
+    allocator.MarkLive(MakeHandle(run.offset_bytes, number));
+    allocator.CloseCell(number, run.offset_bytes);
+  }
+  EXPECT_EQ(allocator.TakeSparse(8 * 128 * 100).size(), 100u);
+}
+
 TEST(slab_gives_up_a_group_when_its_class_has_room_elsewhere) {
   SlabAllocator allocator(SlabAllocator::Options{.classes = DefaultDiskClasses()});
   const auto number = static_cast<uint8_t>(allocator.ClassFor(4096));
