@@ -18,7 +18,7 @@ const LOTS_FOR_ROOM = 3;
  */
 const GARBAGE = { begin: 0.06, end: 0.045, crowded: 0.1, waiting: 0.025, groups: 0.05 } as const;
 /** The same for small stores, as multiples of CompactionTuning.slackBytes. */
-const SLACKS = { begin: 1, end: 0.75, crowded: 2, waiting: 0.5, groups: 2 } as const;
+const SLACKS = { begin: 1, end: 0.75, crowded: 2, waiting: 0.5, groups: 1 } as const;
 /** And where checkpoints are large beside the values, as multiples of what may wait for one. */
 const WAITING = { begin: 1.5, end: 1.2, crowded: 3, waiting: 1, groups: 0 } as const;
 

@@ -29,7 +29,7 @@ const TUNING: Tuning = {
   reserveBytesMax: 64 * KIB * KIB,
 };
 
-const COMPACTION: CompactionTuning = { slackBytes: 24 * KIB * KIB, lotBytes: 4 * KIB * KIB };
+const COMPACTION: CompactionTuning = { slackBytes: 48 * KIB * KIB, lotBytes: 4 * KIB * KIB };
 
 export interface OpenOptions {
   /** Types of your own beside the built-in ones: see {@link createRegistry}. */
