@@ -96,19 +96,26 @@ export interface NativeSlotFile {
   /** As NativeMemorySlots.region. */
   tierRegion(index: number): ArrayBuffer | undefined;
   /** Undefined without a tier. */
-  tierStats(): NativeTierStats | undefined;
+  tierStats(): TierStats | undefined;
   updateState(): void;
   close(): void;
 }
 
-export interface NativeTierStats {
+/** The copies in memory of a `TIERED_VALUE_STORE`. */
+export interface TierStats {
   readonly capacityBytes: number;
+  /** Now taken by copies, with the tables that find them; at most `capacityBytes`. */
   readonly memoryBytes: number;
+  /** Now in slots that hold a copy. */
   readonly recordBytes: number;
   readonly records: number;
+  /** Gets that a copy answered. */
   readonly hits: number;
+  /** Gets of present keys that none answered. */
   readonly misses: number;
+  /** Copies made of what was read. */
   readonly promotions: number;
+  /** Copies that went for others. */
   readonly demotions: number;
 }
 

@@ -1,4 +1,5 @@
 import type { NativeHashTable } from '../bindings/hash-table.js';
+import type { TierStats } from '../bindings/slot-file.js';
 import type { CairnError } from '../common/errors.js';
 import type { RecordMover } from './record-mover.js';
 
@@ -67,23 +68,7 @@ export interface ValueStoreStats {
   readonly blocks?: BlockStats | undefined;
 }
 
-/** The copies in memory of a `TIERED_VALUE_STORE`. */
-export interface TierStats {
-  readonly capacityBytes: number;
-  /** Now taken by copies, with the tables that find them; at most `capacityBytes`. */
-  readonly memoryBytes: number;
-  /** Now in slots that hold a copy. */
-  readonly recordBytes: number;
-  readonly records: number;
-  /** Gets that a copy answered. */
-  readonly hits: number;
-  /** Gets of present keys that none answered. */
-  readonly misses: number;
-  /** Copies made of what was read. */
-  readonly promotions: number;
-  /** Copies that went for others. */
-  readonly demotions: number;
-}
+export type { TierStats };
 
 /** Free space of a buddy system below the end of what was ever in use. */
 export interface BlockStats {
