@@ -1,0 +1,70 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import {
+  describeCell,
+  recordsMax,
+  runLast,
+  runPhases,
+  type Background,
+  type Cell,
+} from './cell.js';
+import { describeViolation, findViolation } from './checker.js';
+import { Recorder } from './recorder.js';
+
+const WORKER = new URL('./worker.ts', import.meta.url).href;
+
+export interface CellReport {
+  /** Operations on single keys that were checked. */
+  readonly operations: number;
+  readonly failure: string | undefined;
+  readonly background: Background;
+}
+
+/** Runs a store under concurrent calls, in a worker thread that is ended in the end or here, and checks it. */
+export async function runCell(
+  options: Omit<Cell, 'path'>,
+  parent: string,
+  inWorker: boolean,
+): Promise<CellReport> {
+  const directory = await mkdtemp(join(parent, 'cairn-linear-'));
+  const cell: Cell = { ...options, path: join(directory, 'store') };
+  const recorder = Recorder.ofCapacity(recordsMax(cell));
+  const run = inWorker ? runInWorker : runPhases;
+  let background: Background = { checkpoints: 0, compactedCells: 0 };
+  let failure: string | undefined;
+  try {
+    background = await run(cell, recorder);
+    await runLast(cell, recorder);
+    const history = recorder.operations();
+    const violation = findViolation(history);
+    failure = violation && describeViolation(violation, history);
+  } catch (error) {
+    failure = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+  return {
+    operations: recorder.length,
+    failure: failure && `${describeCell(cell)}: ${failure}`,
+    background,
+  };
+}
+
+async function runInWorker(cell: Cell, { shared }: Recorder): Promise<Background> {
+  // A loader given by --import does not reach workers on Node 20: the worker registers its own.
+  const program = `import('tsx/esm/api').then((tsx) => { tsx.register(); return import(FILE); });`;
+  const worker = new Worker(program.replace('FILE', JSON.stringify(WORKER)), {
+    eval: true,
+    workerData: { cell, shared },
+    execArgv: [],
+  });
+  const background = await new Promise<Background>((resolve, reject) => {
+    worker.once('message', resolve);
+    worker.once('error', reject);
+    worker.once('exit', () => reject(new Error('the worker ended by itself')));
+  });
+  await new Promise((resolve) => setTimeout(resolve, cell.seed % 20));
+  await worker.terminate();
+  return background;
+}
