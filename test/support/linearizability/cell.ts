@@ -1,10 +1,8 @@
-import { readMachine } from '../../../ts/config/machine.js';
-import { resolveConfig } from '../../../ts/config/resolve.js';
-import { createRegistry } from '../../../ts/engine/builtins.js';
-import { openWithFileSet } from '../../../ts/engine/open.js';
 import type { DurabilityLevel, Store, StoreConfig } from '../../../ts/index.js';
 import { SeededRandom } from '../crash/random.js';
 import { combinations, IO_TYPES, nameOf, type Combination } from '../matrix/combination.js';
+import { describeOperation } from './checker.js';
+import { openTuned } from '../tuned-store.js';
 import { KEYS, readAll, runClients, type Traffic } from './clients.js';
 import type { Recorder } from './recorder.js';
 import { codecOf, type Codec } from './values.js';
@@ -18,23 +16,12 @@ export interface Cell {
   readonly path: string;
 }
 
-/** Segments, groups of slots and lots small enough that all of them turn over meanwhile. */
-const TUNING = {
-  runBytes: 64 * 1024,
-  dirtyBytesMax: 1024 * 1024,
-  reserveBytesMax: 4 * 1024 * 1024,
-  cacheBytes: 256 * 1024,
-  machine: readMachine(),
-  compaction: { slackBytes: 512 * 1024, lotBytes: 256 * 1024 },
-  indexPages: { cachePages: 8, entriesMax: 6 },
-};
 const TIER_BYTES = 3 * 1024 * 1024;
 const PHASES = 4;
 const LEVELS: readonly DurabilityLevel[] = ['sync', 'interval', 'process', 'none'];
 /** What survives the end of the process. */
 const KEPT_LEVELS: readonly DurabilityLevel[] = ['sync', 'interval', 'process'];
 
-const registry = createRegistry();
 const COMBINATIONS = combinations();
 
 /** A stride that meets all of them, neighbours of different types. */
@@ -71,9 +58,7 @@ export async function openCell(cell: Cell, phase: number): Promise<Store> {
     io: { type: IO_TYPES[(cell.seed + phase) % IO_TYPES.length] },
     lock_timeout_ms: 10_000,
   };
-  const resolved = resolveConfig(cell.path, config, { names: registry.allNames() });
-  const files = await registry.get('io', resolved.io.type)(resolved);
-  return openWithFileSet(files, resolved, registry, TUNING);
+  return openTuned(cell.path, config);
 }
 
 function trafficOf(
@@ -97,13 +82,23 @@ export interface Background {
   compactedCells: number;
 }
 
+/**
+ * Ten times the phase, and where in it: 0 opening, 1 calls, 2 closing, 3 the calls that closing met.
+ */
+export function describeStage(recorder: Recorder): string {
+  const calls = recorder.running().slice(0, 20).map(describeOperation);
+  return `stage ${recorder.stage}, not come back: ${calls.join('; ') || 'no call on a key'}`;
+}
+
 /** Calls in phases; between them the store is closed, every second time while calls are under way. */
 export async function runPhases(cell: Cell, recorder: Recorder): Promise<Background> {
   const share = Math.ceil(cell.operations / PHASES);
   const background: Background = { checkpoints: 0, compactedCells: 0 };
   for (let phase = 0; phase < PHASES; phase++) {
+    recorder.stage = 10 * phase;
     const store = await openCell(cell, phase);
     recorder.settle();
+    recorder.stage++;
     const traffic: Traffic = {
       ...trafficOf(cell, phase, recorder, store),
       left: share,
@@ -117,7 +112,9 @@ export async function runPhases(cell: Cell, recorder: Recorder): Promise<Backgro
     const { checkpoint, values } = store.stats();
     background.checkpoints += checkpoint.count;
     background.compactedCells += values.compactedCells;
+    recorder.stage++;
     await store.close();
+    recorder.stage++;
     await running;
   }
   return background;
@@ -129,8 +126,10 @@ export async function writeUntilEnded(
   recorder: Recorder,
   begun: () => void,
 ): Promise<void> {
+  recorder.stage = 10 * PHASES;
   const store = await openCell(cell, PHASES);
   recorder.settle();
+  recorder.stage++;
   const traffic: Traffic = {
     ...trafficOf(cell, PHASES, recorder, store),
     left: cell.operations,
@@ -147,6 +146,7 @@ export async function writeUntilEnded(
 export async function runLast(cell: Cell, recorder: Recorder): Promise<void> {
   for (const left of [500, 0]) {
     const phase = PHASES + 1 + Number(left === 0);
+    recorder.stage = 10 * phase;
     const store = await openCell(cell, phase);
     recorder.settle();
     const traffic: Traffic = {

@@ -10,6 +10,7 @@ const RUNNING = 0;
 const TOLD = 1;
 const FAILED = 2;
 const NOT_SAID = -2;
+const HEADER_BYTES = 16;
 
 /**
  * What was called and what came of it, by a logical clock that ticks with each start and end. It
@@ -17,20 +18,34 @@ const NOT_SAID = -2;
  */
 export class Recorder {
   readonly #fields: Int32Array;
-  /** 0: records so far; 1: the clock. */
+  /** 0: records so far; 1: the clock; 2: the stage that its thread is in. */
   readonly #counts: Int32Array;
 
   constructor(readonly shared: SharedArrayBuffer) {
-    this.#counts = new Int32Array(shared, 0, 2);
-    this.#fields = new Int32Array(shared, 8);
+    this.#counts = new Int32Array(shared, 0, HEADER_BYTES / 4);
+    this.#fields = new Int32Array(shared, HEADER_BYTES);
   }
 
   static ofCapacity(records: number): Recorder {
-    return new Recorder(new SharedArrayBuffer(8 + records * FIELDS * 4));
+    return new Recorder(new SharedArrayBuffer(HEADER_BYTES + records * FIELDS * 4));
   }
 
   get length(): number {
     return this.#counts[0] as number;
+  }
+
+  get now(): number {
+    return this.#counts[1] as number;
+  }
+
+  get stage(): number {
+    return this.#counts[2] as number;
+  }
+
+  /** What goes on beside calls, for a failure to say. */
+  set stage(stage: number) {
+    this.#counts[2] = stage;
+    this.tick();
   }
 
   tick(): number {
@@ -67,6 +82,11 @@ export class Recorder {
       if (this.#fields[at + 5] === TOLD || this.#fields[at + 4] !== 0) continue;
       this.#fields.set([now, FAILED], at + 4);
     }
+  }
+
+  /** Of calls that have not come back. */
+  running(): Operation[] {
+    return this.operations().filter((_, id) => this.#fields[id * FIELDS + 5] === RUNNING);
   }
 
   operations(): Operation[] {

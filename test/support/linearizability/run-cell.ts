@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import {
   describeCell,
+  describeStage,
   recordsMax,
   runLast,
   runPhases,
@@ -13,6 +14,9 @@ import { describeViolation, findViolation } from './checker.js';
 import { Recorder } from './recorder.js';
 
 const WORKER = new URL('./worker.ts', import.meta.url).href;
+
+/** The machine may be busy, but not that long. */
+const STALLED_MS = 60_000;
 
 export interface CellReport {
   /** Operations on single keys that were checked. */
@@ -34,8 +38,8 @@ export async function runCell(
   let background: Background = { checkpoints: 0, compactedCells: 0 };
   let failure: string | undefined;
   try {
-    background = await run(cell, recorder);
-    await runLast(cell, recorder);
+    background = await watched(recorder, run(cell, recorder));
+    await watched(recorder, runLast(cell, recorder));
     const history = recorder.operations();
     const violation = findViolation(history);
     failure = violation && describeViolation(violation, history);
@@ -67,4 +71,21 @@ async function runInWorker(cell: Cell, { shared }: Recorder): Promise<Background
   await new Promise((resolve) => setTimeout(resolve, cell.seed % 20));
   await worker.terminate();
   return background;
+}
+
+/** @throws Error when nothing begins or ends for too long. */
+async function watched<T>(recorder: Recorder, work: Promise<T>): Promise<T> {
+  let seen = -1;
+  let timer: NodeJS.Timeout | undefined;
+  const stalled = new Promise<never>((_, reject) => {
+    timer = setInterval(() => {
+      if (recorder.now === seen) reject(new Error(`nothing moves: ${describeStage(recorder)}`));
+      seen = recorder.now;
+    }, STALLED_MS);
+  });
+  try {
+    return await Promise.race([work, stalled]);
+  } finally {
+    clearInterval(timer);
+  }
 }

@@ -1,0 +1,77 @@
+import fc from 'fast-check';
+import { join } from 'node:path';
+import type { StoreConfig } from '../../../ts/index.js';
+import { codecOf } from '../../support/linearizability/values.js';
+import { combinations, nameOf, type Combination } from '../../support/matrix/combination.js';
+import { anyCommands, expectContents, openReal, type Real } from '../../support/model/commands.js';
+import { Model } from '../../support/model/contents.js';
+import { directoryHost, simulatedHost, type Host } from '../../support/model/hosts.js';
+import { withDirectory } from '../../support/stores.js';
+
+const LONG = process.env['CAIRN_TEST_LONG'] === '1';
+const COMMANDS_MAX = LONG ? 150 : 60;
+const TIER_BYTES = 3 * 1024 * 1024;
+
+/** Fault model F1 and F2: what a kill and a power cut leave, in the midst of everything else. */
+describe('a store, whatever its types, agrees with a Map', function () {
+  this.timeout(LONG ? 3_600_000 : 120_000);
+
+  for (const [at, combination] of combinations().entries()) {
+    const keyType = at % 2 === 0 ? 'bytes' : 'u64';
+    const name = `${nameOf(combination)} with ${keyType} keys`;
+    it(`killed, cut off and reopened: ${name}`, () =>
+      agrees(combination, keyType, LONG ? 40 : 3, async (use) => use(simulatedHost())));
+    // Both kinds of keys of each combination, over the two hosts.
+    if (LONG || at % 3 === 0)
+      it(`reopened on the other backend: ${name}`, () =>
+        agrees(combination, keyType === 'u64' ? 'bytes' : 'u64', LONG ? 20 : 1, (use) =>
+          withDirectory((directory) => use(directoryHost(join(directory, 'store')))),
+        ));
+  }
+});
+
+function agrees(
+  combination: Combination,
+  keyType: 'bytes' | 'u64',
+  numRuns: number,
+  withHost: (use: (host: Host) => Promise<void>) => Promise<void>,
+): Promise<void> {
+  const property = fc.asyncProperty(anyCommands(COMMANDS_MAX), (commands) =>
+    withHost(async (host) => {
+      const real: Real = {
+        ...{ host, keyType, codec: codecOf(keyType, undefined), level: 'sync' as const },
+        fixed: fixedConfig(combination, keyType),
+        // Set by openReal.
+        store: undefined as never,
+      };
+      const model = new Model();
+      await openReal(real, {});
+      try {
+        await fc.asyncModelRun(() => ({ model, real }), commands);
+        await expectContents(model, real);
+      } finally {
+        await real.store.close();
+        await host.dispose();
+      }
+    }),
+  );
+  return fc.assert(property, { numRuns });
+}
+
+function fixedConfig(
+  { index, value, dram, ssd }: Combination,
+  keyType: 'bytes' | 'u64',
+): StoreConfig {
+  const tier = value === 'TIERED_VALUE_STORE' ? { capacity_bytes: TIER_BYTES } : {};
+  return {
+    key: { type: keyType },
+    index: { type: index },
+    value: {
+      type: value,
+      ...(dram === undefined ? {} : { dram_allocator: { type: dram, ...tier } }),
+      ...(ssd === undefined ? {} : { ssd_allocator: { type: ssd } }),
+    },
+    log: { segment_bytes: 256 * 1024, capacity_bytes: 2 * 1024 * 1024 },
+    lock_timeout_ms: 10_000,
+  };
+}
