@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs';
 import {
   addonIsCurrent,
+  aptInstall,
   distIsCurrent,
   explainMissing,
   hasProgram,
@@ -18,18 +19,6 @@ function fail(message) {
   process.exit(1);
 }
 
-/**
- * Runs apt-get, as root or through sudo that asks nothing; false when that is not possible. What it
- * complains about is in our own message, but for what it says last.
- */
-function aptGet(args, { quietly = false } = {}) {
-  const asRoot = process.getuid() === 0 ? [] : ['sudo', '-n'];
-  const quiet = ['env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', '-qq'];
-  const [program, ...rest] = [...asRoot, ...quiet, ...args];
-  if (!hasProgram('apt-get') || !hasProgram(program)) return false;
-  return run(program, rest, { stdio: ['ignore', 'ignore', quietly ? 'ignore' : 'inherit'] });
-}
-
 function installSystemPackages() {
   const required = missingBuildPackages();
   // fio is only the yardstick of the benchmarks: its absence stops nothing.
@@ -38,9 +27,7 @@ function installSystemPackages() {
   if (packages.length === 0 && required.length === 0) return;
 
   console.log(`setup: installing ${packages.join(' ')} with apt-get`);
-  const install = ['install', '-y', '--no-install-recommends', ...packages];
-  // The lists of a fresh container are empty, and stale ones name files that are gone.
-  if (!aptGet(install, { quietly: true }) && aptGet(['update'], { quietly: true })) aptGet(install);
+  aptInstall(packages);
   const still = missingBuildPackages();
   if (still.length > 0) fail(explainMissing(still));
   if (!hasProgram('fio')) {

@@ -47,6 +47,25 @@ export function hasProgram(name) {
   });
 }
 
+/**
+ * Runs apt-get, as root or through sudo that asks nothing; false when that is not possible. What it
+ * complains about is in our own message, but for what it says last.
+ */
+function aptGet(args, { quietly = false } = {}) {
+  const asRoot = process.getuid() === 0 ? [] : ['sudo', '-n'];
+  const quiet = ['env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', '-qq'];
+  const [program, ...rest] = [...asRoot, ...quiet, ...args];
+  if (!hasProgram('apt-get') || !hasProgram(program)) return false;
+  return run(program, rest, { stdio: ['ignore', 'ignore', quietly ? 'ignore' : 'inherit'] });
+}
+
+/** Installs Debian packages without asking; whether they are there then is the caller's to find out. */
+export function aptInstall(packages) {
+  const install = ['install', '-y', '--no-install-recommends', ...packages];
+  // The lists of a fresh container are empty, and stale ones name files that are gone.
+  if (!aptGet(install, { quietly: true }) && aptGet(['update'], { quietly: true })) aptGet(install);
+}
+
 /** Modification time in ms; 0 when there is no such file. */
 export function modified(path) {
   return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;

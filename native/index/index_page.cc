@@ -28,6 +28,12 @@ uint32_t PageCrc(const uint64_t store_id[2], uint32_t number, uint64_t write_num
   return Crc32c(seed, page.subspan(offsetof(IndexPageHeader, version)));
 }
 
+/// A depth that there is, and nothing in prefix behind it.
+bool RangeIsSane(const IndexPageHeader& header) {
+  if (header.depth == 0) return header.prefix == 0;
+  return header.depth <= kIndexDepthMax && header.prefix << header.depth == 0;
+}
+
 /// As many entries as the header says, all of them of this bucket.
 bool EntriesFit(const IndexPageHeader& header, std::span<const std::byte> page) {
   uint32_t count = 0;
@@ -97,7 +103,8 @@ IndexPageCheck CheckIndexPage(const uint64_t store_id[2], uint32_t number, uint6
     return IndexPageCheck::kDamaged;
   }
   if (header.version != kIndexFormatVersion) return IndexPageCheck::kOtherVersion;
-  const bool fits = header.reserved == 0 && header.depth == depth && header.prefix == prefix;
+  const bool fits = header.reserved == 0 && header.depth == depth && header.prefix == prefix &&
+                    RangeIsSane(header);
   return fits && EntriesFit(header, page) ? IndexPageCheck::kValid : IndexPageCheck::kDamaged;
 }
 

@@ -1,8 +1,8 @@
 import { stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
-import { parse, type Parser } from 'csv-parse';
+import { CsvError, parse, type Parser } from 'csv-parse';
 import { parseKey, parseValue, type KeyCodec, type ValueEncoding } from './encoding.js';
-import { CliError, hasCode } from './errors.js';
+import { CliError } from './errors.js';
 import type { ImportSource, LoadedEntry, Position, SourceEntry } from './import-source.js';
 import { openStream } from './source-ndjson.js';
 
@@ -57,8 +57,8 @@ export class CsvSource implements ImportSource {
         };
       }
     } catch (error) {
-      throw isCsvError(error)
-        ? new CliError('CLI_BAD_INPUT', `CSV: ${(error as Error).message}`, { cause: error })
+      throw error instanceof CsvError
+        ? new CliError('CLI_BAD_INPUT', `CSV: ${error.message}`, { cause: error })
         : error;
     } finally {
       stream.destroy();
@@ -119,12 +119,4 @@ function toEntry(
 /** Written out by hand: an object would reorder columns that are named by numbers. */
 function rowObject(header: readonly string[], row: readonly string[]): string {
   return `{${header.map((name, i) => `${JSON.stringify(name)}:${JSON.stringify(row[i] ?? '')}`).join(',')}}`;
-}
-
-function isCsvError(error: unknown): boolean {
-  return (
-    error instanceof Error &&
-    !hasCode(error, 'CLI_BAD_INPUT') &&
-    String((error as NodeJS.ErrnoException).code ?? '').startsWith('CSV_')
-  );
 }
