@@ -7,6 +7,8 @@ import { compareWithStored, toStoredJson } from '../../../ts/config/stored.js';
 import type { StoreConfig } from '../../../ts/config/types.js';
 import { machine } from './support.js';
 
+const RUNS = process.env['CAIRN_TEST_LONG'] === '1' ? 50 : 1;
+
 /** A configuration that round-trips, or a typed error that names its problems; never slow. */
 function resolveOrRefuse(first: unknown, second: unknown): boolean {
   const begin = process.cpuUsage();
@@ -86,7 +88,7 @@ describe('any document', () => {
           resolveOrRefuse('/s', second);
         },
       ),
-      { numRuns: 2000 },
+      { numRuns: 2000 * RUNS },
     );
   });
 
@@ -105,7 +107,7 @@ describe('any document', () => {
         resolveOrRefuse(first, undefined);
         resolveOrRefuse('/s', second);
       }),
-      { numRuns: 1000 },
+      { numRuns: 1000 * RUNS },
     );
   });
 
@@ -116,7 +118,7 @@ describe('any document', () => {
         if (resolveOrRefuse('/data/s', document)) accepted += 1;
         resolveOrRefuse(document, undefined);
       }),
-      { numRuns: 3000 },
+      { numRuns: 3000 * RUNS },
     );
     assert.ok(accepted > 300, `only ${accepted} were accepted: the generator has drifted`);
   });
