@@ -8,6 +8,13 @@
 
 namespace cairn {
 
+namespace {
+
+/// With all of a lot (some 300 reads of 16 KiB) in flight a write of the log took 6 ms.
+constexpr size_t kReadsAtOnce = 8;
+
+}  // namespace
+
 size_t SlotMover::Start(bool whole_group, uint64_t live_bytes_max, int64_t token) {
   CAIRN_ASSERT(cells_.empty());
   taken_ = whole_group ? allocator_.TakeGroup() : allocator_.TakeSparse(live_bytes_max);
@@ -15,13 +22,25 @@ size_t SlotMover::Start(bool whole_group, uint64_t live_bytes_max, int64_t token
   ticket_ = reader_.Pin();
   token_ = token;
   cells_taken_ += taken_.size();
-  in_flight_ = 1;  // until all are started
-  for (const Cell& cell : taken_) ReadCell(cell.size_class, cell.offset_bytes);
-  if (--in_flight_ == 0) sink_->Post(token_, 0);
+  for (const Cell& cell : taken_) AddCell(cell.size_class, cell.offset_bytes);
+  next_read_ = 0;
+  StartReads();
   return cells_.size();
 }
 
-void SlotMover::ReadCell(uint8_t size_class, uint64_t offset_bytes) {
+void SlotMover::StartReads() {
+  while (next_read_ < cells_.size() && in_flight_ < kReadsAtOnce) {
+    CellRead* const cell = cells_[next_read_++].get();
+    if (!cell->on_device) continue;
+    ++in_flight_;
+    read_bytes_ += cell->buffer.size();
+    place_.files->io().Read(place_.file, cell->offset_bytes, cell->buffer.span(), cell);
+    sink_->Started();
+  }
+  if (in_flight_ == 0) sink_->Post(token_, 0);
+}
+
+void SlotMover::AddCell(uint8_t size_class, uint64_t offset_bytes) {
   const SizeClass& shape = allocator_.classes()[size_class];
   auto read = std::make_unique<CellRead>();
   read->mover = this;
@@ -47,15 +66,13 @@ void SlotMover::ReadCell(uint8_t size_class, uint64_t offset_bytes) {
     }
     return Parse(cell);
   }
-  ++in_flight_;
-  read_bytes_ += bytes;
-  place_.files->io().Read(place_.file, offset_bytes, cell->buffer.span(), cell);
-  sink_->Started();
+  cell->on_device = true;
 }
 
 void SlotMover::OnRead(CellRead* read, int64_t result) {
   if (result >= 0) Parse(read);
-  if (--in_flight_ == 0) sink_->Post(token_, 0);
+  --in_flight_;
+  StartReads();
 }
 
 void SlotMover::Parse(CellRead* read) const {

@@ -50,13 +50,15 @@ class SlotMover {
   struct CellRead final : Completion {
     SlotMover* mover = nullptr;
     uint64_t offset_bytes = 0;
+    bool on_device = false;  // and not yet in buffer when the lot begins
     AlignedBuffer buffer;
     std::vector<Handle> live;
     std::vector<Record> records;  // views of buffer
     void Run(int64_t result) override { mover->OnRead(this, result); }
   };
 
-  void ReadCell(uint8_t size_class, uint64_t offset_bytes);
+  void AddCell(uint8_t size_class, uint64_t offset_bytes);
+  void StartReads();
   void OnRead(CellRead* read, int64_t result);
   void Parse(CellRead* read) const;
 
@@ -69,6 +71,7 @@ class SlotMover {
   std::vector<std::unique_ptr<CellRead>> cells_;
   uint64_t ticket_ = 0;
   int64_t token_ = 0;
+  size_t next_read_ = 0;
   size_t in_flight_ = 0;
   uint64_t cells_taken_ = 0;
   uint64_t moved_bytes_ = 0;
