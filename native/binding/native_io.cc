@@ -95,8 +95,11 @@ bool NativeIo::AttachToLoop(Napi::Env env) {
     return false;
   }
   anchor_ = anchor.release();
-  loop_ = LoopHandles::Open(
-      loop, files_->io().event_fd(), [this] { OnReady(); }, [this] { files_->io().Submit(); });
+  loop_ = LoopHandles::Open(loop, files_->io().event_fd(), [this] { OnReady(); },
+                            [this, loop] {
+                              files_->io().Submit();
+                              if (uv_backend_timeout(loop) != 0) files_->io().BusyPoll();
+                            });
   if (loop_ != nullptr) return true;
   RemoveHook(std::exchange(anchor_, nullptr));
   return false;

@@ -45,6 +45,7 @@ bool OpenRequest::ReadArguments(const Napi::CallbackInfo& info) {
   size_t lock_timeout_ms = 0;
   if (!SizeOption(options, "queueDepth", &backend_options_.queue_depth) ||
       !SizeOption(options, "flushEvery", &backend_options_.flush_every) ||
+      !SizeOption(options, "busyPollUs", &backend_options_.busy_poll_us) ||
       !SizeOption(options, "threads", &backend_options_.threads) ||
       !SizeOption(options, "lockTimeoutMs", &lock_timeout_ms)) {
     return false;

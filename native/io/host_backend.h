@@ -40,6 +40,7 @@ class HostBackend : public IoBackend {
   struct Options {
     size_t queue_depth = 128;  // pieces in flight, 1 .. 4096
     size_t flush_every = 4;    // prepared submissions that are handed over at once
+    size_t busy_poll_us = 0;   // of io_uring: see IoBackend::BusyPoll
     size_t threads = 4;        // of the pool, 1 .. BlockingPool::kThreadsMax
     bool read_only = false;    // writes are answered -EROFS
   };

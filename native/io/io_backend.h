@@ -67,6 +67,9 @@ class IoBackend {
   /// Hands queued operations to the kernel. Called at the end of each event-loop turn, and by
   /// callers that want an operation on its way now.
   virtual void Submit() = 0;
+  /// Looks for completions without sleeping, until Drain has work or the time is over that the
+  /// owner allows for this (io.busy_poll_us); at the end of a turn that would sleep.
+  virtual void BusyPoll() {}
   /// Runs the completions that are ready; returns how many ran. Never blocks. Submits what the
   /// completions queued.
   virtual size_t Drain() = 0;

@@ -261,6 +261,15 @@ bool UringBackend::KernelHasEvents() const {
   return (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
 }
 
+void UringBackend::BusyPoll() {
+  if (options_.busy_poll_us == 0 || in_kernel_ == 0) return;
+  const auto end =
+      std::chrono::steady_clock::now() + std::chrono::microseconds(options_.busy_poll_us);
+  while (!KernelHasEvents() && io_uring_cq_ready(&ring_) == 0 &&
+         std::chrono::steady_clock::now() < end) {
+  }
+}
+
 void UringBackend::Reap() {
   // With DEFER_TASKRUN the entries appear only after the kernel was asked for them.
   if (in_kernel_ > 0 && KernelHasEvents()) io_uring_get_events(&ring_);

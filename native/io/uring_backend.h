@@ -41,6 +41,7 @@ class UringBackend final : public HostBackend {
   Status RequireOperations();
   void RegisterTables();
 
+  void BusyPoll() override;
   void StartPiece(uint32_t index) override;
   void Flush() override;
   void Reap() override;

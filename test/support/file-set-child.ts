@@ -16,6 +16,7 @@ function openSet(job: Job, lockTimeoutMs = 0, directory = job.directory): Promis
     backend: job.backend,
     queueDepth: 16,
     flushEvery: 4,
+    busyPollUs: 0,
     threads: 4,
     readOnly: false,
     create: true,

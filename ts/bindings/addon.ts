@@ -25,6 +25,8 @@ export interface OpenDirectoryOptions {
   readonly queueDepth: number;
   /** Prepared submissions that are handed over together. */
   readonly flushEvery: number;
+  /** Microseconds that the end of a turn waits for completions without sleeping; of IOURING. */
+  readonly busyPollUs: number;
   /** Threads for calls without an asynchronous form; with POSIX for all I/O. */
   readonly threads: number;
   readonly readOnly: boolean;

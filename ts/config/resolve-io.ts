@@ -7,6 +7,7 @@ import type { ResolvedIo } from './types.js';
 
 // A drain hands over at most 4096 results at once.
 const depthRule: IntegerRule = { min: 1, max: 4096, unit: 'requests' };
+const busyPollRule: IntegerRule = { min: 0, max: 1000, unit: 'microseconds' };
 const threadsRule: IntegerRule = { min: 1, max: 128, unit: 'threads' };
 const offsetRule: IntegerRule = { min: 0, max: 64 * TIB, unit: 'bytes', multipleOf: PAGE_BYTES };
 
@@ -54,6 +55,7 @@ export function resolveIo(sections: Sections, names: RegisteredNames): ResolvedI
     type,
     queueDepth,
     flushEvery,
+    busyPollUs: number('busy_poll_us', busyPollRule, 0),
     threads: number('threads', threadsRule, 8),
     baseOffsetBytes: number('base_offset_bytes', offsetRule, 0),
   };

@@ -1,7 +1,14 @@
 import { Section } from './section.js';
 import type { Problems } from './document.js';
 
-const IO_KEYS = ['type', 'queue_depth', 'flush_every', 'threads', 'base_offset_bytes'];
+const IO_KEYS = [
+  'type',
+  'queue_depth',
+  'flush_every',
+  'busy_poll_us',
+  'threads',
+  'base_offset_bytes',
+];
 
 /** Top-level fields of the seed system's older generations, with where they went. */
 const MOVED: ReadonlyMap<string, string> = new Map([

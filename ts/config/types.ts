@@ -13,6 +13,11 @@ export interface IoConfig {
   readonly queue_depth?: number | undefined;
   /** Prepared requests that are handed over at once, 1 to queue_depth. @default 4 */
   readonly flush_every?: number | undefined;
+  /**
+   * Microseconds, 0 to 1000: how long the event loop looks for completions of `IOURING` before it
+   * sleeps. Lower latency for more of a processor. @default 0
+   */
+  readonly busy_poll_us?: number | undefined;
   /** Threads of `POSIX`, 1 to 128. @default 8 */
   readonly threads?: number | undefined;
   /** Bytes, a multiple of 4096; accepted for documents of the seed system. @default 0 */
@@ -121,6 +126,7 @@ export interface ResolvedIo {
   readonly type: string;
   readonly queueDepth: number;
   readonly flushEvery: number;
+  readonly busyPollUs: number;
   readonly threads: number;
   readonly baseOffsetBytes: number;
 }

@@ -116,6 +116,7 @@ export function openDirectoryFiles(
     backend,
     queueDepth: config.io.queueDepth,
     flushEvery: config.io.flushEvery,
+    busyPollUs: config.io.busyPollUs,
     threads: config.io.threads,
     readOnly: config.readOnly,
     create: config.createIfMissing,

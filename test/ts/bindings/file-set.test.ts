@@ -15,6 +15,7 @@ const CHILD = fileURLToPath(new URL('../../support/file-set-child.ts', import.me
 const OPTIONS = {
   queueDepth: 32,
   flushEvery: 4,
+  busyPollUs: 0,
   threads: 4,
   readOnly: false,
   create: true,

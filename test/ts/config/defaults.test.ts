@@ -42,7 +42,14 @@ describe('the default configuration', () => {
       },
       cache: { capacityBytes: 256 * MIB },
       log: { capacityBytes: 64 * MIB, segmentBytes: 8 * MIB, inlineValueBytes: 16384 },
-      io: { type: 'IOURING', queueDepth: 128, flushEvery: 4, threads: 8, baseOffsetBytes: 0 },
+      io: {
+        type: 'IOURING',
+        queueDepth: 128,
+        flushEvery: 4,
+        busyPollUs: 0,
+        threads: 8,
+        baseOffsetBytes: 0,
+      },
       document: {},
     });
   });

@@ -46,6 +46,7 @@ const INTEGERS: readonly (readonly [string, number, number, string, number?])[] 
   ['log.inline_value_bytes', 0, 512 * KIB, 'bytes'],
   ...['io', 'index.io', 'value.ssd_allocator.io'].flatMap((io) => [
     [`${io}.queue_depth`, 1, 4096, 'requests'] as const,
+    [`${io}.busy_poll_us`, 0, 1000, 'microseconds'] as const,
     [`${io}.threads`, 1, 128, 'threads'] as const,
     [`${io}.base_offset_bytes`, 0, 64 * TIB, 'bytes', 4096] as const,
   ]),

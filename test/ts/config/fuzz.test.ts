@@ -44,6 +44,7 @@ const io = some({
   type: mostly('IOURING'),
   queue_depth: mostly(8, 128, 512),
   flush_every: mostly(1, 4),
+  busy_poll_us: mostly(0, 100),
   threads: mostly(1, 8),
   base_offset_bytes: mostly(0, 4096),
 });

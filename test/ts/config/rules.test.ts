@@ -184,6 +184,7 @@ describe('configuration rules', () => {
       ],
       [{ io: { queue_depth: 0 } }, 'io.queue_depth', '0', 'from 1 to 4096 (requests)'],
       [{ io: { queue_depth: 5000 } }, 'io.queue_depth', '5000', 'from 1 to 4096'],
+      [{ io: { busy_poll_us: 1001 } }, 'io.busy_poll_us', '1001', 'from 0 to 1000 (microseconds)'],
       [{ io: { threads: 129 } }, 'io.threads', '129', 'from 1 to 128 (threads)'],
       [{ io: { base_offset_bytes: 512 } }, 'io.base_offset_bytes', '512', 'a multiple of 4096'],
       [

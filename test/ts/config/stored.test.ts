@@ -126,7 +126,7 @@ describe('reopening with another configuration', () => {
       durability: { level: 'interval', interval_ms: 5 },
       cache: { capacity_bytes: 0 },
       log: { capacity_bytes: 128 * 1024 ** 2, inline_value_bytes: 0 },
-      io: { type: 'POSIX', queue_depth: 1, flush_every: 1, threads: 1 },
+      io: { type: 'POSIX', queue_depth: 1, flush_every: 1, busy_poll_us: 1000, threads: 1 },
       value: { ssd_allocator: { capacity_bytes: 2 ** 30 }, default_value_size_hint: 9 },
       read_only: true,
       lock_timeout_ms: 0,

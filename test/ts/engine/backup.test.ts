@@ -372,6 +372,7 @@ describe('a backup', () => {
           backend: 'IOURING',
           queueDepth: 32,
           flushEvery: 4,
+          busyPollUs: 0,
           threads: 2,
           readOnly: config.readOnly,
           create: true,
