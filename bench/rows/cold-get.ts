@@ -14,6 +14,8 @@ const DEPTHS = [1, 32, 128] as const;
 const GOALS: Readonly<Record<number, number>> = { 1: 0.9, 32: 0.95, 128: 0.95 };
 const QUICK_BYTES = 512 * 1024 * 1024;
 const FULL_BYTES = 2 * 1024 * 1024 * 1024;
+/** For one get at a time: near the latency of a device. */
+const BUSY_POLL_US = 100;
 /** Below this share of gets answered by the device a cache was measured. */
 const DEVICE_SHARE_MIN = 0.97;
 
@@ -23,7 +25,11 @@ const fioJob = (depth: number): FioJob => ({
   blockBytes: SLOT_BYTES,
 });
 
-async function load(context: BenchContext, entries: number): Promise<EngineProcess> {
+async function load(
+  context: BenchContext,
+  entries: number,
+  busyPollUs = 0,
+): Promise<EngineProcess> {
   const directory = await context.newPath('cairn');
   const engine = await EngineProcess.open('cairn', {
     directory,
@@ -32,6 +38,7 @@ async function load(context: BenchContext, entries: number): Promise<EngineProce
     valueBytes: VALUE_BYTES,
     entries,
     durability: 'each',
+    document: { io: { busy_poll_us: busyPollUs } },
   });
   await engine.sample({ stage: 'load', form: 'pairs', order: 'random' });
   await engine.run({ stage: 'settle', loaded: true });
@@ -67,6 +74,7 @@ function rowOf(
   bytes: number,
   depth: number,
   how: { readonly direct: boolean; readonly backend: string },
+  busyPollUs: number,
 ): RowResult {
   const share =
     medianExtra(measured, 'cairn', 'deviceReads') / medianExtra(measured, 'cairn', 'operations');
@@ -80,10 +88,11 @@ function rowOf(
   const fair = share >= DEVICE_SHARE_MIN && how.direct;
   return compare(measured, {
     group: GROUP,
-    name: `cold random 4 KiB get, ${depth} in flight`,
+    name: `cold random 4 KiB get, ${depth} in flight${busyPollUs > 0 ? ', busy polling' : ''}`,
     configuration:
       `SSD_VALUE_STORE, u64 keys, ${VALUE_BYTES} B values in ${SLOT_BYTES} B slots, ` +
-      `${bytes / 1024 ** 2} MiB of slots, cache ${COLD_CACHE_BYTES / 1024 ** 2} MiB, get() ` +
+      `${bytes / 1024 ** 2} MiB of slots, cache ${COLD_CACHE_BYTES / 1024 ** 2} MiB, ` +
+      `io.busy_poll_us ${busyPollUs}, get() ` +
       `${context.sliceMilliseconds} ms a turn after 300 ms of warm-up; ` +
       fioCommand({ ...job, milliseconds: context.sliceMilliseconds }),
     unit: 'gets/s',
@@ -104,17 +113,22 @@ export async function coldGet(context: BenchContext): Promise<RowResult[]> {
   context.say(`cold get: loading ${bytes / 1024 ** 2} MiB`);
   const file = await context.newPath('fio');
   await prewrite(file, bytes);
-  const engine = await load(context, bytes / SLOT_BYTES);
   const rows: RowResult[] = [];
-  try {
-    const how = await engine.counters();
-    for (const depth of DEPTHS) {
-      context.say(`cold get: ${depth} in flight`);
-      const measured = await measureDepth(context, engine, { file, bytes }, depth);
-      rows.push(rowOf(context, measured, bytes, depth, how));
+  for (const [busyPollUs, depths] of [
+    [0, DEPTHS],
+    [BUSY_POLL_US, [1]],
+  ] as const) {
+    const engine = await load(context, bytes / SLOT_BYTES, busyPollUs);
+    try {
+      const how = await engine.counters();
+      for (const depth of depths) {
+        context.say(`cold get: ${depth} in flight`);
+        const measured = await measureDepth(context, engine, { file, bytes }, depth);
+        rows.push(rowOf(context, measured, bytes, depth, how, busyPollUs));
+      }
+    } finally {
+      await closeEngines(new Map([['cairn', engine]]));
     }
-  } finally {
-    await closeEngines(new Map([['cairn', engine]]));
   }
   await context.discard(file);
   return rows;

@@ -91,6 +91,25 @@ describe('file set', () => {
     assert.deepEqual(Object.keys(addon().statusCodes), [...STATUS_NAMES]);
   });
 
+  for (const kind of HOST_KINDS) {
+    it(`looks for completions before it sleeps, and timers run meanwhile: ${kind.name}`, async () => {
+      const files = await kind.open(newDirectory(), { busyPollUs: 1000 });
+      const file = await files.open('data', 2);
+      const written = pagesOf(files, 64, 3);
+      await files.write(file, 0, written, { sync: true });
+      let timers = 0;
+      const timer = setInterval(() => timers++, 1);
+      for (let page = 0; page < 1000; page++) {
+        const read = await files.read(file, (page % 64) * PAGE, PAGE);
+        assert.deepEqual(read, written.subarray((page % 64) * PAGE, (page % 64) * PAGE + PAGE));
+        if (page % 100 === 0) await new Promise((resolve) => setImmediate(resolve));
+      }
+      clearInterval(timer);
+      assert.ok(timers > 0);
+      await files.dispose();
+    });
+  }
+
   for (const kind of KINDS) {
     describe(kind.name, () => {
       it('reads what was written, at any place and size', async () => {
