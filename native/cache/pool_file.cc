@@ -79,6 +79,11 @@ Status Lock(int fd, const std::string& path) {
   }
 }
 
+/// Everyone may make files in /dev/shm: one that somebody else may write to is no memory of ours.
+bool IsOurs(const struct stat& status) {
+  return S_ISREG(status.st_mode) && status.st_uid == geteuid() && (status.st_mode & 022) == 0;
+}
+
 /// The header page as a whole is what a new one would be, but for the stamps.
 bool Checks(int fd, uint64_t file_bytes, const PoolHeader& expected) {
   if (file_bytes == 0 || file_bytes % VirtualMemory::kCommitBytes != 0) return false;
@@ -117,9 +122,11 @@ Result<PoolFile> PoolFile::Open(const std::string& path, const PoolIdentity& ide
   struct statfs system;
   if (fstatfs(fd, &system) != 0) return failed("fstatfs");
   if (system.f_type != TMPFS_MAGIC) return Status(StatusCode::kUnsupported, "open", path);
+  struct stat status;
+  if (fstat(fd, &status) != 0) return failed("fstat");
+  if (!IsOurs(status)) return Status(StatusCode::kIo, "open", path, 0, EPERM);
   const Status locked = Lock(fd, path);
   if (!locked.ok()) return locked;
-  struct stat status;
   if (fstat(fd, &status) != 0) return failed("fstat");
   const PoolHeader expected = NewHeader(identity);
   auto file_bytes = static_cast<uint64_t>(status.st_size);

@@ -65,7 +65,8 @@ class DirectoryFileSet::OpenCall final : public HostCall {
         read_only_(files->backend_->read_only()) {}
 
   void Execute() override {
-    int flags = (read_only_ ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY;
+    // O_NONBLOCK: what has the name may be a FIFO, which would keep the thread.
+    int flags = (read_only_ ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK;
     if (mode_ == OpenMode::kCreate) flags |= O_CREAT | O_EXCL;
     if (mode_ == OpenMode::kOpenOrCreate && !read_only_) flags |= O_CREAT;
     fd_ = UniqueFd(OpenRepeating(flags | (direct_ ? O_DIRECT : 0)));
@@ -82,7 +83,9 @@ class DirectoryFileSet::OpenCall final : public HostCall {
     if (::fstat(fd_.get(), &status) != 0) {
       result = -errno;
     } else if (!S_ISREG(status.st_mode)) {
-      result = -EINVAL;
+      result = -ENXIO;
+    } else if (!MakeBlocking()) {
+      result = -errno;
     } else {
       size_bytes_ = static_cast<uint64_t>(status.st_size);
     }
@@ -109,6 +112,12 @@ class DirectoryFileSet::OpenCall final : public HostCall {
       const int fd = ::openat(directory_, name_.c_str(), flags, 0600);
       if (fd >= 0 || errno != EINTR) return fd;
     }
+  }
+
+  /// io_uring answers EAGAIN for a file with O_NONBLOCK instead of waiting for the device.
+  bool MakeBlocking() const {
+    const int flags = ::fcntl(fd_.get(), F_GETFL);
+    return flags >= 0 && ::fcntl(fd_.get(), F_SETFL, flags & ~O_NONBLOCK) == 0;
   }
 
   DirectoryFileSet* files_;

@@ -69,12 +69,18 @@ bool StillNamed(int directory, int lock) {
 }
 
 int OpenLockFile(int directory, bool read_only) {
-  constexpr int kFlags = O_CLOEXEC | O_NOFOLLOW | O_NOCTTY;
+  // O_NONBLOCK: what has the name may be a FIFO, which would keep the thread.
+  constexpr int kFlags = O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK;
   if (read_only) {
     const int fd = ::openat(directory, kLockFileName, O_RDONLY | kFlags);
     if (fd >= 0 || errno != ENOENT) return fd;
   }
   return ::openat(directory, kLockFileName, O_RDWR | O_CREAT | kFlags, 0600);
+}
+
+bool IsRegular(int file) {
+  struct stat status {};
+  return ::fstat(file, &status) == 0 && S_ISREG(status.st_mode);
 }
 
 Status TakeLock(LockedDirectory* target, const DirectoryOptions& options,
@@ -92,6 +98,7 @@ Status TakeLock(LockedDirectory* target, const DirectoryOptions& options,
       }
       return StatusFromErrno(error, "open", kLockFileName);
     }
+    if (!IsRegular(lock.get())) return StatusFromErrno(ENXIO, "open", kLockFileName);
     const int operation = options.read_only ? LOCK_SH : LOCK_EX;
     if (::flock(lock.get(), operation | LOCK_NB) == 0) {
       if (!StillNamed(target->directory.get(), lock.get())) continue;

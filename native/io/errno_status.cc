@@ -21,7 +21,6 @@ StatusCode CodeOf(int error_number) {
       return StatusCode::kClosed;
     case EINVAL:
     case ENAMETOOLONG:
-    case ELOOP:
     case EISDIR:
       return StatusCode::kInvalid;
     case ENOSYS:

@@ -108,7 +108,6 @@ function codeOfErrno(name: string): ErrorCode {
     case 'EROFS':
       return 'CAIRN_READ_ONLY';
     case 'EINVAL':
-    case 'ELOOP':
       return 'CAIRN_INVALID_ARGUMENT';
     case 'E2BIG':
       return 'CAIRN_TOO_LARGE';
@@ -136,6 +135,12 @@ function explain(name: string): string {
       return 'the device reports an error (EIO)';
     case 'EROFS':
       return 'opened read-only (EROFS)';
+    case 'ELOOP':
+      return 'it is a symbolic link, which a store does not follow (ELOOP)';
+    case 'ENXIO':
+      return 'it is no regular file (ENXIO)';
+    case 'EPERM':
+      return 'it belongs to another user, or others may write to it (EPERM)';
     default:
       return name;
   }

@@ -33,6 +33,8 @@ export interface DeviceFacts {
   readonly model: string | null;
   /** `write back`: volatile, a sync flushes it. `write through`: what is written is durable. */
   readonly writeCache: string | null;
+  /** A durable write is one command (FUA), and not a write and a flush; null: unknown. */
+  readonly fua: boolean | null;
   readonly rotational: boolean | null;
   readonly scheduler: string | null;
   /** Hardware queues. */
@@ -158,12 +160,16 @@ function deviceOf(mount: Mount): DeviceFacts | null {
   // A partition has no queue of its own: its disk is one folder up.
   if (read(join(folder, 'partition')) !== null) folder = dirname(folder);
   const queue = (file: string): string | null => read(join(folder, 'queue', file));
-  const rotational = queue('rotational');
+  const flag = (file: string): boolean | null => {
+    const text = queue(file);
+    return text === null ? null : text === '1';
+  };
   return {
     name: folder.slice(folder.lastIndexOf('/') + 1),
     model: read(join(folder, 'device', 'model')),
     writeCache: queue('write_cache'),
-    rotational: rotational === null ? null : rotational === '1',
+    fua: flag('fua'),
+    rotational: flag('rotational'),
     scheduler: /\[(.+)\]/.exec(queue('scheduler') ?? '')?.[1] ?? queue('scheduler'),
     queues: countEntries(join(folder, 'mq')),
   };

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { Context } from './context.js';
-import { readHostFacts, type HostFacts } from './doctor-host.js';
+import { readHostFacts, type DeviceFacts, type HostFacts } from './doctor-host.js';
 import { probe, type ProbeFacts, type RateFacts } from './doctor-probe.js';
 import { judge, type DoctorFacts, type Finding, type StoreFacts } from './doctor-verdict.js';
 import { describeError, EXIT_FAILED, EXIT_OK, hasCode } from './errors.js';
@@ -134,7 +134,7 @@ function render(
         ...(device === null
           ? []
           : [
-              ['write cache', device.writeCache ?? 'unknown'] as const,
+              ['write cache', describeCache(device)] as const,
               [
                 'scheduler',
                 `${device.scheduler ?? 'unknown'}, hardware queues: ${device.queues ?? '?'}`,
@@ -162,6 +162,26 @@ function render(
           ),
         ]),
   ].join('\n\n');
+}
+
+/** What an acknowledgement as `sync` rests on. */
+export function describeCache({
+  writeCache,
+  fua,
+}: Pick<DeviceFacts, 'writeCache' | 'fua'>): string {
+  switch (writeCache) {
+    case null:
+      return 'unknown';
+    case 'write through':
+      return 'write through: not volatile, a write is durable when the device has it';
+    case 'write back':
+      return (
+        'write back: volatile, lost in a power cut but for what a sync flushes; FUA: ' +
+        (fua === null ? 'unknown' : fua ? 'yes' : 'no, a durable write is a write and a flush')
+      );
+    default:
+      return writeCache;
+  }
 }
 
 function describeIoUring(store: StoreFacts): string {

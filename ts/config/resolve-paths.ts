@@ -6,9 +6,12 @@ import type { Sections } from './sections.js';
 // device. Here it only names the store directory, and the same rule keeps such documents portable.
 const SHARED_MEMORY = '/dev/shm/';
 
+export function isInSharedMemory(path: string): boolean {
+  return `${absolutePath(path)}/`.startsWith(SHARED_MEMORY);
+}
+
 function refuseOutsideSharedMemory(section: Section, path: string | undefined): void {
-  if (path === undefined) return;
-  if (`${absolutePath(path)}/`.startsWith(SHARED_MEMORY)) return;
+  if (path === undefined || isInSharedMemory(path)) return;
   section.refuse('path', `empty or below ${SHARED_MEMORY}; the store directory is given by path`);
 }
 

@@ -8,8 +8,8 @@ import type { ResolvedDramAllocator, ResolvedSsdAllocator, ResolvedValue } from 
 
 // A handle counts 64 B units in 40 bits (native/alloc/allocator.h), which ends at 64 TiB.
 const CAPACITY_MAX = 64 * TIB;
-const VALUE_BYTES_MAX = 64 * MIB;
-const SIZE_CLASSES_MAX = 64;
+export const VALUE_BYTES_MAX = 64 * MIB;
+export const SIZE_CLASSES_MAX = 64;
 const sizeClassRule: IntegerRule = { min: 1, max: VALUE_BYTES_MAX, unit: 'bytes' };
 const blockRule: IntegerRule = { min: 64, max: VALUE_BYTES_MAX, unit: 'bytes', powerOfTwo: true };
 

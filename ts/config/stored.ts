@@ -1,10 +1,13 @@
 import { CairnError } from '../common/errors.js';
 import type { ConfigProblem } from '../common/errors.js';
+import { GIB, PAGE_BYTES } from '../common/units.js';
 import { Problems } from './document.js';
 import { readMachine } from './machine.js';
 import { BUILTIN_NAMES } from './names.js';
 import { resolveDocument } from './resolve.js';
 import type { FixedFields, ResolveOptions } from './resolve.js';
+import { isInSharedMemory } from './resolve-paths.js';
+import { SIZE_CLASSES_MAX, VALUE_BYTES_MAX } from './resolve-value.js';
 import type { ConfigNode, ResolvedConfig } from './types.js';
 
 // The version of the text below, on disk in the manifest: a change of meaning gets a new one.
@@ -68,15 +71,58 @@ function stringAt(parent: ConfigNode | undefined, key: string): string | undefin
   return typeof value === 'string' ? value : undefined;
 }
 
-function numberAt(parent: ConfigNode | undefined, key: string): number | undefined {
-  const value = parent?.[key];
-  return typeof value === 'number' && Number.isSafeInteger(value) && value > 0 ? value : undefined;
+/** What was written is checked as what is given: whoever made the file may have written anything. */
+interface Range {
+  readonly min: number;
+  readonly max: number;
+  readonly isAllowed?: (value: number) => boolean;
+}
+const SEGMENT_BYTES: Range = {
+  min: 4 * PAGE_BYTES,
+  max: GIB,
+  isAllowed: (value) => value % PAGE_BYTES === 0,
+};
+const BLOCK_BYTES: Range = {
+  min: 64,
+  max: VALUE_BYTES_MAX,
+  isAllowed: (value) => (value & (value - 1)) === 0,
+};
+const CLASS_BYTES: Range = { min: 1, max: VALUE_BYTES_MAX };
+
+function isIn(value: unknown, { min, max, isAllowed }: Range): value is number {
+  return (
+    Number.isSafeInteger(value) &&
+    (value as number) >= min &&
+    (value as number) <= max &&
+    (isAllowed?.(value as number) ?? true)
+  );
 }
 
-function numbersAt(parent: ConfigNode | undefined, key: string): readonly number[] | undefined {
+function numberAt(parent: ConfigNode | undefined, key: string, range: Range): number | undefined {
   const value = parent?.[key];
-  if (!Array.isArray(value) || !value.every(Number.isSafeInteger)) return undefined;
-  return Object.freeze([...(value as number[])]);
+  if (value === undefined) return undefined;
+  if (!isIn(value, range)) throw unreadable(key);
+  return value;
+}
+
+function classesAt(parent: ConfigNode | undefined): readonly number[] | undefined {
+  const classes = parent?.['size_classes'];
+  if (classes === undefined) return undefined;
+  const isList = Array.isArray(classes) && classes.length > 0 && classes.length <= SIZE_CLASSES_MAX;
+  if (!isList) throw unreadable('size_classes');
+  const list = classes.map((value: unknown, at) => {
+    const isAbove = at === 0 || (value as number) > (classes[at - 1] as number);
+    if (!isIn(value, CLASS_BYTES) || !isAbove) throw unreadable('size_classes');
+    return value;
+  });
+  return Object.freeze(list);
+}
+
+/** Directories are made there. */
+function poolPathAt(value: ConfigNode | undefined): string | undefined {
+  const path = stringAt(value, 'path');
+  if (path !== undefined && !isInSharedMemory(path)) throw unreadable('value.path');
+  return path;
 }
 
 /** Reads what cannot change; other fields are there for people who look at a manifest. */
@@ -97,7 +143,7 @@ function parseStored(json: string): FixedFields {
   const keyType = stringAt(objectAt(root, 'key'), 'type');
   const indexType = stringAt(objectAt(root, 'index'), 'type');
   const valueType = stringAt(value, 'type');
-  const logSegmentBytes = numberAt(objectAt(root, 'log'), 'segment_bytes');
+  const logSegmentBytes = numberAt(objectAt(root, 'log'), 'segment_bytes', SEGMENT_BYTES);
   if (keyType !== 'u64' && keyType !== 'bytes') throw unreadable('key.type');
   if (indexType === undefined) throw unreadable('index.type');
   if (valueType === undefined) throw unreadable('value.type');
@@ -106,13 +152,13 @@ function parseStored(json: string): FixedFields {
     keyType,
     indexType,
     valueType,
-    valuePath: stringAt(value, 'path'),
+    valuePath: poolPathAt(value),
     dramAllocatorType: stringAt(dram, 'type'),
-    dramSizeClasses: numbersAt(dram, 'size_classes'),
+    dramSizeClasses: classesAt(dram),
     ssdAllocatorType: stringAt(ssd, 'type'),
-    ssdSizeClasses: numbersAt(ssd, 'size_classes'),
-    minBlockSize: numberAt(ssd, 'min_block_size'),
-    maxBlockSize: numberAt(ssd, 'max_block_size'),
+    ssdSizeClasses: classesAt(ssd),
+    minBlockSize: numberAt(ssd, 'min_block_size', BLOCK_BYTES),
+    maxBlockSize: numberAt(ssd, 'max_block_size', BLOCK_BYTES),
     logSegmentBytes,
   };
 }

@@ -1,7 +1,8 @@
 import type { FileId, FileSet } from '../bindings/file-set.js';
 import { MIB } from '../common/units.js';
 
-const NAME = /^log-[0-9]{4,}$/;
+/** As {@link segmentFileName} writes them, and a number that stays exact. */
+const NAME = /^log-(?:[0-9]{4}|[1-9][0-9]{4,11})$/;
 
 /** The name of the n-th segment file. Files are recycled; the segment id is inside. */
 export function segmentFileName(index: number): string {

@@ -27,6 +27,8 @@ export class SegmentPool {
   #old: SegmentFile[] = [];
   #oldBytes = 0;
   #making: Promise<void> | undefined;
+  /** Numbers of files found at open, whoever made them: those of new files lie between. */
+  readonly #foundIndexes = new Set<number>();
   #nextFileIndex = 0;
 
   constructor(files: FileSet, options: SegmentPoolOptions, take: (file: FileId) => void) {
@@ -43,7 +45,7 @@ export class SegmentPool {
   /** Takes over a file found at open; a read-only log leaves it as it is. */
   async found(segment: SegmentFile, readOnly: boolean): Promise<void> {
     this.#names.set(segment.file, segment.name);
-    this.#nextFileIndex = Math.max(this.#nextFileIndex, segmentFileIndex(segment.name) + 1);
+    this.#foundIndexes.add(segmentFileIndex(segment.name));
     if (segment.segmentId !== 0) {
       this.#old.push(segment);
       this.#oldBytes += segment.fileBytes;
@@ -52,7 +54,7 @@ export class SegmentPool {
 
   /** Prepares one segment. @throws CairnError CAIRN_NO_SPACE, CAIRN_IO. */
   async add(): Promise<void> {
-    const name = segmentFileName(this.#nextFileIndex++);
+    const name = this.#newName();
     this.#adopt(await prepareSegmentFile(this.#files, name, this.#options.segmentBytes), name);
   }
 
@@ -61,7 +63,7 @@ export class SegmentPool {
    * cannot wait for a checkpoint, which needs the event loop. The next open removes what is too much.
    */
   addSync(): void {
-    const name = segmentFileName(this.#nextFileIndex++);
+    const name = this.#newName();
     this.#adopt(prepareSegmentFileSync(this.#files, name, this.#options.segmentBytes), name);
   }
 
@@ -93,6 +95,11 @@ export class SegmentPool {
     await this.#making;
     for (const file of this.#names.keys()) this.#files.close(file);
     this.#names.clear();
+  }
+
+  #newName(): string {
+    while (this.#foundIndexes.has(this.#nextFileIndex)) this.#nextFileIndex++;
+    return segmentFileName(this.#nextFileIndex++);
   }
 
   #hasRoomFor(more: number): boolean {

@@ -29,7 +29,7 @@ export function openMemorySlots(
   const { directory, storeId } = place;
   const path = join(directory, poolFileName(storeId));
   try {
-    mkdirSync(directory, { recursive: true });
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
     const slots = new Native({ ...options, pool: { path, storeId } });
     return { slots, pool: new MemoryPool(slots, path) };
   } catch (error) {

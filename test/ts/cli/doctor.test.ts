@@ -8,6 +8,7 @@ import {
   parseLimit,
   parseMounts,
 } from '../../../ts/cli/doctor-host.js';
+import { describeCache } from '../../../ts/cli/doctor.js';
 import { judge, type DoctorFacts } from '../../../ts/cli/doctor-verdict.js';
 import { fail, MemoryStores, runWith } from '../../support/cli-memory-store.js';
 
@@ -74,6 +75,7 @@ describe('command line: doctor', () => {
         name: 'nvme0n1',
         model: null,
         writeCache: 'write back',
+        fua: false,
         rotational: false,
         scheduler: 'none',
         queues: 2,
@@ -112,6 +114,16 @@ describe('command line: doctor', () => {
     assert.deepEqual(codes(on({ type: 'vfat' })), ['FS_UNTESTED']);
     assert.deepEqual(codes(on({ options: ['rw', 'nobarrier'] })), ['NO_BARRIER']);
     assert.deepEqual(codes(on({ freeBytes: 1000 })), ['LOW_SPACE']);
+  });
+
+  it('says what a sync rests on: the write cache, and how a write is made durable', () => {
+    assert.match(
+      describeCache({ writeCache: 'write back', fua: false }),
+      /volatile.*FUA: no, a durable write is a write and a flush/,
+    );
+    assert.match(describeCache({ writeCache: 'write back', fua: true }), /volatile.*FUA: yes/);
+    assert.match(describeCache({ writeCache: 'write through', fua: null }), /not volatile/);
+    assert.equal(describeCache({ writeCache: null, fua: null }), 'unknown');
   });
 
   it('does not believe 50,000 syncs a second', () => {
