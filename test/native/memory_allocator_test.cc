@@ -151,5 +151,50 @@ TEST(a_tree_of_free_runs_finds_what_a_scan_finds) {
   }
 }
 
+TEST(what_no_slot_is_has_no_length_and_is_not_restored) {
+  for (const auto kind : {MemoryAllocatorKind::kConcurrentSlab, MemoryAllocatorKind::kLoop,
+                          MemoryAllocatorKind::kArena, MemoryAllocatorKind::kChunkPool}) {
+    MemoryAllocator::Options options;
+    options.kind = kind;
+    options.address_space_bytes = 64 << 20;
+    const auto allocator = MemoryAllocator::Create(options);
+    Handle first = kNoHandle;
+    EXPECT_EQ(allocator->Take(uint64_t{1} << 40, {&first, 1}), 0u);
+    EXPECT_EQ(allocator->Take(200, {&first, 1}), 1u);
+    const uint64_t offset = HandleOffset(first);
+    for (uint64_t step = 1; step < 200; ++step) {
+      const Handle beside = MakeHandle(offset + step * kHandleUnitBytes, HandleClass(first));
+      EXPECT_EQ(allocator->SlotBytes(beside), 0u);
+    }
+    EXPECT_EQ(allocator->SlotBytes(MakeHandle(offset, HandleClass(first) + 1)), 0u);
+    for (uint32_t size_class = 0; size_class < 256; ++size_class) {
+      const auto number = static_cast<uint8_t>(size_class);
+      const Handle last = MakeHandle((64 << 20) - kHandleUnitBytes, number);
+      EXPECT(!allocator->Restore(last, 65).ok());
+      EXPECT(!allocator->Restore(MakeHandle(64 << 20, number), 1).ok());
+      EXPECT(!allocator->Restore(MakeHandle(offset, number), 0).ok());
+    }
+    EXPECT_EQ(allocator->stats().live_slots, 1u);
+  }
+}
+
+TEST(a_slot_of_several_chunks_is_not_restored_over_one_that_is_used) {
+  MemoryAllocator::Options options;
+  options.kind = MemoryAllocatorKind::kChunkPool;
+  options.address_space_bytes = 64 << 20;
+  const auto allocator = MemoryAllocator::Create(options);
+  constexpr uint64_t kTwoChunks = 3 << 20;
+  Handle wide = kNoHandle;
+  EXPECT_EQ(allocator->Take(kTwoChunks, {&wide, 1}), 1u);
+  allocator->Free(wide);
+  Handle narrow[2];
+  EXPECT_EQ(allocator->Take((1 << 20) + 1, narrow), 2u);
+  EXPECT_EQ(HandleOffset(narrow[0]), HandleOffset(wide));
+  allocator->Free(narrow[0]);
+  EXPECT(allocator->Restore(wide, kTwoChunks).code() == StatusCode::kCorruption);
+  allocator->Free(narrow[1]);
+  EXPECT(allocator->Restore(wide, kTwoChunks).ok());
+}
+
 }  // namespace
 }  // namespace cairn

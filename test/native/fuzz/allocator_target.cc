@@ -61,17 +61,20 @@ class DiskModel {
     FUZZ_CHECK(HandleOffset(handle) >= kAllocationUnitBytes);
     FUZZ_CHECK(live_.insert(handle).second);
     const uint64_t cell = CellOf(handle, shape);
+    FUZZ_CHECK(open_.count(cell) == 0);
     const auto found = cells_.find(cell);
     if (found == cells_.end()) return AddCell(cell, HandleClass(handle));
     FUZZ_CHECK(found->second == HandleClass(handle));
   }
   void Free(uint32_t choice) {
+    ReturnTaken();
     if (live_.empty()) return;
     auto handle = live_.lower_bound(Handle{choice} << 8);
     if (handle == live_.end()) handle = live_.begin();
     allocator_.Free(*handle);
     live_.erase(handle);
   }
+  /// Cells that stay open, with a live slot or without.
   void Allocate(uint8_t choice, uint32_t cells, bool mark) {
     Check();
     const auto size_class = static_cast<uint8_t>(choice % allocator_.classes().size());
@@ -82,39 +85,51 @@ class DiskModel {
     for (uint32_t i = 0; i < run.value().cells; ++i) {
       const uint64_t at = run.value().offset_bytes + i * cell_bytes;
       AddCell(at, size_class);
-      if (mark) {
-        allocator_.MarkLive(MakeHandle(at, size_class));
-        live_.insert(MakeHandle(at, size_class));
-      }
-      allocator_.CloseCell(size_class, at);
+      open_.insert(at);
+      if (!mark) continue;
+      allocator_.MarkLive(MakeHandle(at, size_class));
+      live_.insert(MakeHandle(at, size_class));
     }
   }
+  /// The first open cell is closed, or given back as it never was written.
+  void Close(bool give_back) {
+    if (open_.empty()) return;
+    const uint64_t at = *open_.begin();
+    const uint8_t size_class = cells_.at(at);
+    open_.erase(at);
+    const auto live = live_.lower_bound(MakeHandle(at, 0));
+    const uint64_t end = at + Shape(size_class).cell_bytes;
+    const bool any_live = live != live_.end() && HandleOffset(*live) < end;
+    if (give_back && !any_live) return allocator_.ReturnCells(size_class, {at, 1});
+    allocator_.CloseCell(size_class, at);
+  }
+  /// Until they are returned, or a slot is freed, the cells are being moved.
   void Compact(bool group) {
-    const SparseCells cells = group ? allocator_.TakeGroup() : allocator_.TakeSparse(1 << 20);
-    for (const Cell& cell : cells) {
+    if (!taken_.empty()) return ReturnTaken();
+    taken_ = group ? allocator_.TakeGroup() : allocator_.TakeSparse(1 << 20);
+    for (const Cell& cell : taken_) {
       std::vector<Handle> live;
       allocator_.AppendLive(cell.size_class, cell.offset_bytes, &live);
-      FUZZ_CHECK(!live.empty());
+      FUZZ_CHECK(!live.empty() && open_.count(cell.offset_bytes) == 0);
       for (const Handle handle : live) FUZZ_CHECK(live_.count(handle) == 1);
     }
-    allocator_.ReturnSparse(cells);
   }
   /// Also forgets the cells that are free again.
   void Check() {
-    std::set<uint64_t> used;
+    std::set<uint64_t> used = open_;
+    for (const Handle handle : live_) used.insert(CellOf(handle, Shape(HandleClass(handle))));
     uint64_t bytes = 0;
-    for (const Handle handle : live_) {
-      if (used.insert(CellOf(handle, Shape(HandleClass(handle)))).second) {
-        bytes += Shape(HandleClass(handle)).cell_bytes;
-      }
+    for (auto cell = cells_.begin(); cell != cells_.end();) {
+      const bool in_use = used.count(cell->first) == 1;
+      if (in_use) bytes += Shape(cell->second).cell_bytes;
+      cell = in_use ? std::next(cell) : cells_.erase(cell);
     }
     FUZZ_CHECK(allocator_.stats().live_slots == live_.size());
     FUZZ_CHECK(allocator_.stats().allocated_bytes == bytes);
-    for (auto cell = cells_.begin(); cell != cells_.end();) {
-      cell = used.count(cell->first) == 1 ? std::next(cell) : cells_.erase(cell);
-    }
   }
   void FreeAll() {
+    ReturnTaken();
+    while (!open_.empty()) Close(false);
     while (!live_.empty()) Free(0);
     Check();
     FUZZ_CHECK(allocator_.stats().reserved_bytes == 0);
@@ -136,10 +151,16 @@ class DiskModel {
     }
     cells_[at] = size_class;
   }
+  void ReturnTaken() {
+    allocator_.ReturnSparse(taken_);
+    taken_.clear();
+  }
 
   Allocator& allocator_;
   std::set<Handle> live_;
+  std::set<uint64_t> open_;
   std::map<uint64_t, uint8_t> cells_;
+  SparseCells taken_;
 };
 
 void RunDisk(std::span<const std::byte> input) {
@@ -164,12 +185,30 @@ void RunDisk(std::span<const std::byte> input) {
         model.Restore(reader.U64());
         step = kStepsMax;
         break;
+      case 6:
+        model.Close(kind / 8 % 2 == 1);
+        break;
       default:
         model.Restore(NextHandle(reader));
     }
   }
   model.Check();
   model.FreeAll();
+}
+
+/// Many cells of one class of which every eighth keeps a slot: compaction has something to gain.
+Input HollowSeed(uint8_t choice) {
+  Builder builder;
+  builder.Put(choice);
+  for (int i = 0; i < 12; ++i) builder.Put(uint8_t{249}).Put(uint8_t{3});
+  // The first of them, while it is open.
+  builder.Put(uint8_t{5}).Put(uint32_t{0x4000}).Put(uint8_t{3});
+  for (int i = 0; i < 20; ++i) builder.Put(uint8_t{6});
+  for (uint32_t i = 0; i < 40; ++i) builder.Put(uint8_t{0}).Put(0x4000 + i * 0x100);
+  for (const uint8_t kind : {3, 3, 11, 3, 11}) builder.Put(kind);
+  // A cell that the end of the address space cuts off.
+  builder.Put(uint8_t{4}).Put(MakeHandle(kAddressSpaceBytes - kPageBytes, 120));
+  return builder.Take();
 }
 
 /// Live handles of an allocator in use, as an index would name them, and then some steps.
@@ -187,9 +226,11 @@ std::vector<Input> DiskSeeds() {
         builder.Put(uint8_t{5}).Put(static_cast<uint32_t>(at / 64)).Put(size_class);
       }
     }
-    for (const uint8_t kind : {1, 2, 3, 11}) builder.Put(kind);
-    builder.Put(uint8_t{0}).Put(uint32_t{0x4000});
+    builder.Put(uint8_t{17}).Put(uint8_t{3}).Put(uint8_t{10}).Put(uint8_t{9});
+    builder.Put(uint8_t{6}).Put(uint8_t{14}).Put(uint8_t{3}).Put(uint8_t{6}).Put(uint8_t{3});
+    builder.Put(uint8_t{0}).Put(uint32_t{0x4000}).Put(uint8_t{11});
     seeds.push_back(builder.Take());
+    seeds.push_back(HollowSeed(choice));
   }
   return seeds;
 }
