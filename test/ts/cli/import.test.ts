@@ -109,6 +109,8 @@ describe('command line: import', () => {
     const wrong = await run(source, '--key-column', 'nope');
     assert.equal(wrong.code, 1);
     assert.match(wrong.stderr, /no column/);
+    const twice = await run(await file('twice.csv', 'a,b,a\n1,2,3\n'));
+    assert.match(twice.stderr, /column \\"a\\" is there twice/);
     const broken = await run(await file('broken.csv', 'a,b\n1\n'));
     assert.equal(broken.code, 1);
     assert.match(broken.stderr, /CLI_BAD_INPUT/);

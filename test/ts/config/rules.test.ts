@@ -451,6 +451,22 @@ describe('reading the document', () => {
       given: 'unreadable (no)',
       allowed: 'an integer from 1 to 1099511627776 (keys)',
     });
+    const throwsText = {
+      get capacity(): number {
+        // Whatever a getter throws.
+        throw 'no';
+      },
+    };
+    assert.equal(problemsOf(() => resolve(throwsText))[0]?.given, 'unreadable (it threw)');
+    const text = { type: 'TIERED_VALUE_STORE', tiering: { high_watermark_ratio: '0.5' } };
+    assert.match(
+      problemsOf(() => resolve({ value: text }))[0]?.path ?? '',
+      /high_watermark_ratio$/,
+    );
+    assert.equal(
+      problemsOf(() => resolve({ capacity: Symbol('no') as unknown as number }))[0]?.given,
+      'a symbol',
+    );
     const { proxy, revoke } = Proxy.revocable({}, {});
     revoke();
     assert.equal(problemsOf(() => resolve(proxy))[0]?.path, '');
