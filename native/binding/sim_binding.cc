@@ -228,11 +228,11 @@ Napi::Value SimDiskBinding::SetCapacity(const Napi::CallbackInfo& info) {
 /// imageHash(places?): of all names and bytes that the disk was made with, or only of the bytes in
 /// these pages, as text.
 Napi::Value SimDiskBinding::ImageHash(const Napi::CallbackInfo& info) {
-  const SimState& base = disk_->trace().base;
+  const SimState& start = disk_->start();
   if (!info[0].IsTypedArray()) {
-    return Napi::String::New(info.Env(), std::to_string(base.Hash()));
+    return Napi::String::New(info.Env(), std::to_string(start.Hash()));
   }
-  return Napi::String::New(info.Env(), std::to_string(base.Hash(PlacesArg(info[0]))));
+  return Napi::String::New(info.Env(), std::to_string(start.Hash(PlacesArg(info[0]))));
 }
 
 /// addPlacesRead(places)

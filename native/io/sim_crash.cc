@@ -13,7 +13,7 @@ SimCrashStates::SimCrashStates(const SimTrace* trace) : trace_(trace) { Reset();
 void SimCrashStates::Reset() {
   point_ = 0;
   durable_ = trace_->base;
-  pending_.clear();
+  pending_ = trace_->pending;
 }
 
 void SimCrashStates::MoveTo(uint32_t point) {
@@ -363,6 +363,22 @@ SimState SimCrashStates::Materialize(const CrashChoice& choice) {
   }
   for (const Unit& unit : chosen) Apply(pending_[unit.item], unit, &state);
   return state;
+}
+
+SimTrace SimCrashStates::AfterKill() const {
+  SimTrace next{durable_, {}, {}, pending_};
+  std::unordered_map<uint32_t, uint32_t> places;
+  for (Pending& item : next.pending) {
+    const auto [place, added] =
+        places.try_emplace(item.operation, static_cast<uint32_t>(next.operations.size()));
+    if (added) {
+      next.operations.push_back(OperationOf(item));
+      next.operations.back().issued = next.operations.back().completed = 0;
+    }
+    item.operation = place->second;
+    item.completed = true;
+  }
+  return next;
 }
 
 }  // namespace cairn

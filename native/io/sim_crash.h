@@ -51,18 +51,12 @@ class SimCrashStates {
   /// How many independent units there are at this point when writes tear at sector_bytes.
   size_t CountUnits(uint32_t sector_bytes);
   SimState Materialize(const CrashChoice& choice);
+  /// The trace of the process that comes after one that was killed: everything issued has landed,
+  /// and what was not durable is not durable yet.
+  SimTrace AfterKill() const;
 
  private:
-  /// Something that is not durable yet, or never will be.
-  struct Pending {
-    enum class Kind : uint8_t { kName, kLength, kCut, kHole, kData };
-    Kind kind;
-    uint32_t operation;
-    uint64_t begin_bytes = 0;  // data and holes: the part not superseded
-    uint64_t end_bytes = 0;    // for lengths the size
-    bool completed = false;
-    bool poisoned = false;  // no sync will cover it any more
-  };
+  using Pending = SimPending;
   struct Unit {
     uint32_t item;
     uint64_t page = 0;

@@ -30,10 +30,14 @@ std::vector<SimPageRef> PagesOf(std::span<const std::byte> bytes) {
 SimDisk::SimDisk(const SimOptions& options) : SimDisk(options, SimState{}) {}
 
 SimDisk::SimDisk(const SimOptions& options, SimState state)
+    : SimDisk(options, state, SimTrace{state, {}, {}, {}}) {}
+
+SimDisk::SimDisk(const SimOptions& options, SimState state, SimTrace trace)
     : options_(options),
       random_(options.seed),
-      live_(std::move(state)),
-      trace_{live_, {}, {}},
+      start_(std::move(state)),
+      live_(start_),
+      trace_(std::move(trace)),
       crash_states_(&trace_),
       next_inode_(static_cast<SimInode>(live_.files.size())) {}
 
@@ -238,7 +242,11 @@ std::shared_ptr<SimDisk> SimDisk::Crash(uint32_t point, const CrashChoice& choic
   crash_states_.MoveTo(point);
   SimOptions options = options_;
   options.record = record;
-  return std::make_shared<SimDisk>(options, crash_states_.Materialize(choice));
+  SimState state = crash_states_.Materialize(choice);
+  if (!record || choice.kind != CrashChoice::Kind::kAll) {
+    return std::make_shared<SimDisk>(options, std::move(state));
+  }
+  return std::make_shared<SimDisk>(options, std::move(state), crash_states_.AfterKill());
 }
 
 std::shared_ptr<SimDisk> SimDisk::Restart(bool record) const {

@@ -57,6 +57,8 @@ class SimDisk {
  public:
   explicit SimDisk(const SimOptions& options);
   SimDisk(const SimOptions& options, SimState state);
+  /// Goes on after a kill, with `state` there and what `trace` begins with pending.
+  SimDisk(const SimOptions& options, SimState state, SimTrace trace);
   SimDisk(const SimDisk&) = delete;  // crash_states_ points into the trace
   SimDisk& operator=(const SimDisk&) = delete;
 
@@ -74,9 +76,12 @@ class SimDisk {
   // The test's side.
   uint32_t event_count() const { return event_count_; }
   const SimTrace& trace() const { return trace_; }
+  /// What was there when the disk was made; after a kill not all of it is durable.
+  const SimState& start() const { return start_; }
   /// See SimCrashStates. Needs options.record.
   size_t CountUnits(uint32_t point, uint32_t sector_bytes);
-  /// A disk that recovered from the power cut with `choice` kept.
+  /// A disk that recovered from the power cut with `choice` kept. After kAll, a kill, what was not
+  /// durable is still pending on a disk that records: the power may go later.
   std::shared_ptr<SimDisk> Crash(uint32_t point, const CrashChoice& choice, bool record = true);
   /// A disk that begins with what is there now.
   std::shared_ptr<SimDisk> Restart(bool record) const;
@@ -119,6 +124,7 @@ class SimDisk {
 
   SimOptions options_;
   SimRandom random_;
+  const SimState start_;
   SimState live_;
   SimTrace trace_;
   SimCrashStates crash_states_;

@@ -48,11 +48,24 @@ struct SimEvent {
   bool completion;
 };
 
+/// A part of an operation that is not durable yet, or never will be.
+struct SimPending {
+  enum class Kind : uint8_t { kName, kLength, kCut, kHole, kData };
+  Kind kind;
+  uint32_t operation;        // index in SimTrace::operations
+  uint64_t begin_bytes = 0;  // data and holes: the part not superseded
+  uint64_t end_bytes = 0;    // for lengths the size
+  bool completed = false;
+  bool poisoned = false;  // no sync will cover it any more
+};
+
 /// Everything that happened to a disk since `base`, its durable state at the start.
 struct SimTrace {
   SimState base;
   std::vector<SimOperation> operations;
   std::vector<SimEvent> events;
+  /// At the start: what a killed process had written and not synced. Their operations come first.
+  std::vector<SimPending> pending;
 
   /// One line per operation: "12-14 write log-0000 4096+8192 sync".
   std::string Describe() const;

@@ -396,12 +396,37 @@ TEST(RecoveryIsRecordedAndMayCrashAgain) {
   Machine machine;
   const FileId file = DurableFile(machine, "data", 2);
   machine.Write(file, 0, 1, 'a');
-  Machine second(machine.disk->Crash(machine.disk->event_count(), {.kind = Kind::kAll}));
+  Machine second(machine.disk->Crash(machine.disk->event_count(), {.kind = Kind::kPrefix, .n = 9}));
   EXPECT_EQ(second.disk->event_count(), 0u);
   second.Write(second.Open("data", OpenMode::kExisting), 1, 1, 'b');
   EXPECT(AllStates(second.disk, second.disk->event_count(), {"data"}) ==
          (std::set<std::string>{Page('a') + kHole, Page('a') + Page('b')}));
   EXPECT_EQ(machine.Sectors("data"), Page('a') + kHole);
+}
+
+TEST(WhatAKilledProcessDidNotSyncIsStillPendingForTheNextOne) {
+  Machine machine;
+  const FileId file = DurableFile(machine, "data", 2);
+  machine.Write(file, 0, 1, 'a', Durability::kSync);
+  machine.Write(file, 0, 2, 'b');
+  machine.Open("new");
+  const auto killed = [&] {
+    return Machine(machine.disk->Crash(machine.disk->event_count(), {.kind = Kind::kAll}));
+  };
+  Machine second = killed();
+  EXPECT_EQ(second.disk->event_count(), 0u);
+  EXPECT_EQ(second.Sectors("data"), Page('b') + Page('b'));
+  EXPECT_EQ(AllStates(second.disk, 0, {"data", "new"}).size(), 8u);
+  EXPECT_EQ(AfterCrash(second.disk, 0, {.kind = Kind::kNone}, "data"), Page('a') + kHole);
+  // A sync of the next process covers it, as the kernel's does.
+  second.Sync(second.Open("data", OpenMode::kExisting));
+  EXPECT(AllStates(second.disk, second.disk->event_count(), {"data", "new"}) ==
+         (std::set<std::string>{Page('b') + Page('b') + " none", Page('b') + Page('b') + " "}));
+  // And again after another kill.
+  Machine third(second.disk->Crash(0, {.kind = Kind::kAll}));
+  EXPECT_EQ(AfterCrash(third.disk, 0, {.kind = Kind::kNone}, "data"), Page('a') + kHole);
+  third.SyncDirectory();
+  EXPECT_EQ(AfterCrash(third.disk, third.disk->event_count(), {.kind = Kind::kNone}, "new"), "");
 }
 
 TEST(FaultsHitTheNthOperation) {

@@ -83,8 +83,12 @@ export class ManifestFile {
     }
     const file = await files.open(NAME, 0);
     try {
-      // A root that a dead process left in flight could still be lost after we acted on it.
-      if (options.readOnly !== true) await files.sync(file);
+      // What a dead process left in flight could still be lost after we acted on it: a root, and
+      // the name of a file that was just made.
+      if (options.readOnly !== true) {
+        await files.sync(file);
+        await files.syncDirectory();
+      }
       const roots: (ManifestRoot | number)[] = [];
       for (const index of ROOTS) roots.push(await readRoot(files, file, index));
       const newest = choose(roots);

@@ -51,10 +51,15 @@ export async function openValuesFile(
     if (check === BLANK && used) {
       throw refused('CAIRN_CORRUPTION', 'its first page is gone, although the store has been used');
     }
-    if (check === BLANK && !readOnly) {
-      const page = new Uint8Array(fileSet.native.allocate(PAGE_BYTES));
-      addon().encodeValuesHeader(storeId, page, newest);
-      await fileSet.write(file, 0, page, { sync: true });
+    if (!used && !readOnly) {
+      if (check === BLANK) {
+        const page = new Uint8Array(fileSet.native.allocate(PAGE_BYTES));
+        addon().encodeValuesHeader(storeId, page, newest);
+        await fileSet.write(file, 0, page, { sync: true });
+      } else {
+        // A process that was killed may have left it in flight, and the log will say that it is there.
+        await fileSet.sync(file);
+      }
       await fileSet.syncDirectory();
     }
     return { file, classTable: check === BLANK ? newest : check };

@@ -62,6 +62,9 @@ export interface Progress {
 const EXTENDED = 0.2;
 /** Share of the states whose recovery is crashed as well. */
 const SECOND_CRASHES = 0.15;
+/** Share of these in which the first crash is a kill, and the second may lose what was not synced. */
+const KILLED_FIRST = 0.5;
+const KILL: CrashState['choice'] = { kind: 'all' };
 const RANDOM_STATES = 24;
 const STATES_PER_TURN = 8;
 const VIOLATIONS_MAX = 20;
@@ -111,7 +114,9 @@ async function tryWorkload(
       if (isDone(options, tally)) break;
       const brief = !random.chance(EXTENDED);
       const twice = random.chance(SECOND_CRASHES);
-      await tryState(recording, { point, choice, brief, twice }, random, tally, progress, known);
+      const first = twice && random.chance(KILLED_FIRST) ? KILL : choice;
+      const state = { point, choice: first, brief, twice };
+      await tryState(recording, state, random, tally, progress, known);
     }
   }
   recording.disk.release();

@@ -7,7 +7,10 @@ import type { SeededRandom } from './random.js';
 import type { Recording } from './recording.js';
 import { differenceOf, openOn, readAll, storeKey } from './store.js';
 
-/** One crash, or one and another during the recovery from it. */
+/**
+ * One crash, or one and another during the recovery from it. When the first is `all`, a kill, what
+ * was not durable then is still open to the second.
+ */
 export interface CrashState {
   readonly point: number;
   readonly choice: CrashChoice;
@@ -104,7 +107,7 @@ export async function checkState(
     if (second === undefined) {
       disk = recording.disk.crash(point, choice, state.twice === true);
     } else {
-      const recoveredFrom = { point, choice };
+      const recoveredFrom = { point, choice, brief };
       first ??= (await checkState(recording, { ...recoveredFrom, twice: true })).recovered;
       if (first === undefined) throw new Error('the first recovery fails by itself');
       disk = first.disk.crash(second.point, second.choice, false);
@@ -115,7 +118,10 @@ export async function checkState(
       if (second !== undefined && first !== undefined) checkSecond(first, contents, second.point);
     };
     const met = known?.meet(disk) ?? false;
-    const before = met || state.twice !== true ? known?.find(disk, !brief) : undefined;
+    // The disk knows what of its bytes is not durable yet.
+    const killedFirst = state.twice === true && choice.kind === 'all';
+    const mayBeKnown = state.twice !== true || (met && !killedFirst);
+    const before = mayBeKnown ? known?.find(disk, !brief) : undefined;
     if (before !== undefined) {
       check(before.contents);
       disk.release();
