@@ -1,6 +1,7 @@
 // One suite for every backend of this host, over the files of a directory.
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stdlib.h>
@@ -12,6 +13,8 @@
 #include <cstring>
 #include <deque>
 #include <filesystem>
+#include <fstream>
+#include <functional>
 #include <random>
 #include <thread>
 
@@ -432,6 +435,108 @@ TEST(AReadOnlySetRefusesEveryChange) {
     EXPECT_EQ(OpenFile(set, "new"), -ENOENT);
     EXPECT_EQ(Do(set, [&](Completion* done) { set->Grow(file, 1 << 20, done); }), -EROFS);
     EXPECT_EQ(Do(set, [&](Completion* done) { set->Remove("data", done); }), -EROFS);
+  }
+}
+
+/// A backend over descriptors that the test opened.
+std::unique_ptr<HostBackend> Bare(BackendKind kind) {
+  auto backend = OpenBackend(kind, {});
+  return EXPECT(backend.ok()) ? backend.Take() : nullptr;
+}
+
+int64_t DoOn(HostBackend* backend, const std::function<void(Completion*)>& start) {
+  Outcome outcome;
+  start(&outcome);
+  while (outcome.runs == 0 && backend->in_flight() > 0) backend->Wait();
+  EXPECT_EQ(outcome.runs, 1);
+  return outcome.result;
+}
+
+TEST(WhatTheKernelRefusesIsReported) {
+  for (const BackendKind kind : kKinds) {
+    const auto backend = Bare(kind);
+    if (backend == nullptr) return;
+    const FileId full = backend->AttachFile(UniqueFd(::open("/dev/full", O_RDWR | O_CLOEXEC)), 0);
+    const size_t size = 2 * backend->capabilities().largest_io_bytes;
+    const AlignedBuffer long_one = Filled(size, 5);
+    for (const Durability durability : {Durability::kNone, Durability::kSync}) {
+      for (const size_t bytes : {size_t{kPageBytes}, size}) {
+        EXPECT_EQ(DoOn(backend.get(),
+                       [&](Completion* done) {
+                         backend->Write(full, 0, long_one.span().first(bytes), durability, done);
+                       }),
+                  -ENOSPC);
+      }
+    }
+    // Takes every write, and knows no sync.
+    const FileId null = backend->AttachFile(UniqueFd(::open("/dev/null", O_RDWR | O_CLOEXEC)), 0);
+    EXPECT_EQ(DoOn(backend.get(), [&](Completion* done) { backend->Sync(null, done); }), -EINVAL);
+    EXPECT_EQ(DoOn(backend.get(),
+                   [&](Completion* done) {
+                     backend->Write(null, 0, long_one.span(), Durability::kSync, done);
+                   }),
+              -EINVAL);
+    backend->Shutdown();
+  }
+}
+
+/// Bytes that were written and had not left the memory of the kernel when their file was cut; of
+/// this process so far. Source: proc(5) "/proc/pid/io".
+uint64_t CancelledWriteBytes() {
+  std::ifstream counts("/proc/self/io");
+  std::string name;
+  for (uint64_t value = 0; counts >> name >> value;) {
+    if (name == "cancelled_write_bytes:") return value;
+  }
+  return 0;
+}
+
+TEST(ADurableWriteHasLeftTheMemoryOfTheKernel) {
+  for (const BackendKind kind : kKinds) {
+    ScratchDirectory scratch;
+    const auto backend = Bare(kind);
+    if (backend == nullptr) return;
+    // Without O_DIRECT: what is not synced stays in the page cache for seconds.
+    const std::string path = scratch.path() + "/data";
+    const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    const FileId file = backend->AttachFile(UniqueFd(fd), 0);
+    const size_t largest = backend->capabilities().largest_io_bytes;
+    const AlignedBuffer bytes = Filled(3 * largest, 6);
+    const auto left_after = [&](size_t size, Durability durability, bool sync) {
+      EXPECT_EQ(DoOn(backend.get(),
+                     [&](Completion* done) {
+                       backend->Write(file, 0, bytes.span().first(size), durability, done);
+                     }),
+                static_cast<int64_t>(size));
+      if (sync) {
+        EXPECT_EQ(DoOn(backend.get(), [&](Completion* done) { backend->Sync(file, done); }), 0);
+      }
+      const uint64_t before = CancelledWriteBytes();
+      EXPECT_EQ(::ftruncate(fd, 0), 0);
+      return CancelledWriteBytes() - before;
+    };
+    // Not on file systems in memory.
+    const bool tells = left_after(largest, Durability::kNone, false) == largest;
+    if (!tells) std::fprintf(stderr, "  skipped: the file system of %s tells nothing\n", path.c_str());
+    if (tells) {
+      EXPECT_EQ(left_after(4 * kPageBytes, Durability::kSync, false), 0u);
+      EXPECT_EQ(left_after(3 * largest, Durability::kSync, false), 0u);
+      EXPECT_EQ(left_after(3 * largest, Durability::kNone, true), 0u);
+    }
+    backend->Shutdown();
+  }
+}
+
+TEST(ASyncOfTheDirectoryReachesTheKernel) {
+  for (const BackendKind kind : kKinds) {
+    ScratchDirectory scratch;
+    LockedDirectory directory;
+    directory.path = scratch.path();
+    // open(2): fsync on such a descriptor fails with EBADF.
+    directory.directory = UniqueFd(::open(scratch.path().c_str(), O_PATH | O_CLOEXEC));
+    DirectoryFileSet files(std::move(directory), Bare(kind));
+    EXPECT_EQ(Do(&files, [&](Completion* done) { files.SyncDirectory(done); }), -EBADF);
+    files.Shutdown();
   }
 }
 

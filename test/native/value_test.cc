@@ -301,6 +301,22 @@ TEST(a_retired_slot_is_free_after_durability_checkpoint_and_readers) {
   EXPECT_EQ(slots.allocator.stats().live_slots, 0u);
 }
 
+TEST(a_slot_replaced_while_a_checkpoint_is_written_waits_for_the_next_one) {
+  Slots slots(NewDisk());
+  const Handle handle = slots.Place("key", std::string(3000, 'v'));
+  slots.writer->Seal();
+  slots.Settle();
+  slots.retired->OnCheckpointBegin();
+  slots.retired->Retire(handle, 5);
+  slots.retired->OnDurable(5);
+  slots.retired->OnCheckpointEnd();
+  EXPECT_EQ(slots.allocator.stats().live_slots, 1u);  // the checkpoint may name it
+  slots.retired->OnCheckpointBegin();
+  EXPECT_EQ(slots.allocator.stats().live_slots, 1u);
+  slots.retired->OnCheckpointEnd();
+  EXPECT_EQ(slots.allocator.stats().live_slots, 0u);
+}
+
 TEST(a_slot_that_a_copy_has_not_reached_waits_for_it) {
   Slots slots(NewDisk());
   std::vector<Handle> handles;

@@ -3,6 +3,8 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { addon } from '../../../ts/bindings/addon.js';
 import { type AlignedBytes, FileSet } from '../../../ts/bindings/file-set.js';
 import type { OpenDirectoryOptions } from '../../../ts/bindings/addon.js';
@@ -268,19 +270,33 @@ describe('file set', () => {
 
       it('keeps memory in flight that JavaScript has dropped', async () => {
         const directory = newDirectory();
-        const files = await kind.open(directory);
+        const files = await kind.open(directory, { queueDepth: 1 });
         const file = await files.open('data', 2);
-        const writes: Promise<void>[] = [];
-        for (let i = 0; i < 200; i++) {
-          const bytes = new Uint8Array(files.native.allocate(16 * PAGE)).fill(i);
-          writes.push(files.write(file, i * 16 * PAGE, bytes, { sync: false }));
-        }
-        // Pressure on the collector, so that finalizers run while the kernel reads.
-        for (let i = 0; i < 50; i++) files.native.allocate(4 * 1024 * 1024);
-        await Promise.all(writes);
+        const count = 400;
+        const allocate = (): Uint8Array => new Uint8Array(files.native.allocate(16 * PAGE));
+        let left = count;
+        const written = new Promise<void>((resolve) => {
+          for (let i = 0; i < count; i++) {
+            // Not by FileSet.write, whose promise knows the buffer.
+            const token = files.channel.once(() => {
+              if (--left === 0) resolve();
+            });
+            const { buffer } = allocate().fill(i);
+            const memory = buffer as ArrayBuffer;
+            files.native.write(file, i * 16 * PAGE, memory, 0, 16 * PAGE, false, token);
+          }
+        });
+        setFlagsFromString('--expose-gc');
+        (runInNewContext('gc') as () => void)();
+        await new Promise((resolve) => setImmediate(resolve));
+        // Whoever comes next gets the memory that finalizers gave back.
+        const others = Array.from({ length: count }, () => allocate().fill(255));
+        assert.ok(left > count / 2, 'most of them are still to be written');
+        await written;
+        assert.equal(others.length, count);
         await files.dispose();
         const content = readFileSync(join(directory, 'data'));
-        for (let i = 0; i < 200; i++) assert.equal(content[i * 16 * PAGE + 12345], i);
+        for (let i = 0; i < count; i++) assert.equal(content[i * 16 * PAGE + 12345], i & 255);
       });
 
       for (const [scenario, expectation] of [

@@ -78,6 +78,15 @@ const CHOICES: readonly CrashChoice[] = [
   { kind: 'kill', seed: 3 },
   ...[1, 2, 3, 4].map((seed): CrashChoice => ({ kind: 'random', seed })),
 ];
+/** Up to so many free units each combination is a choice: of two names the one or the other. */
+const ALL_OF_UNITS = 5;
+
+function choicesAt(disk: SimDisk, point: number): readonly CrashChoice[] {
+  const units = disk.freeBits(point, 512);
+  if (units > ALL_OF_UNITS) return CHOICES;
+  const masks = Array.from({ length: 2 ** units }, (_, mask) => ({ kind: 'mask', mask }) as const);
+  return [...CHOICES, ...masks];
+}
 
 for (const valueType of ['SSD_VALUE_STORE', 'DRAM_VALUE_STORE'] as const) {
   describe(`a backup that is cut off: ${valueType}`, function () {
@@ -92,7 +101,7 @@ for (const valueType of ['SSD_VALUE_STORE', 'DRAM_VALUE_STORE'] as const) {
       const target = disks.disk('/backup');
       const seen = { whole: 0, none: 0 };
       for (let point = 0; point <= target.eventCount; point++) {
-        for (const choice of CHOICES) {
+        for (const choice of choicesAt(target, point)) {
           const after = target.crash(point, choice);
           const found = await openCopy(after, valueType);
           if (found === undefined) seen.none++;

@@ -4,6 +4,9 @@ import { FileSet } from '../../../ts/bindings/file-set.js';
 import { resolveConfig } from '../../../ts/config/resolve.js';
 import { openWithFileSet } from '../../../ts/engine/open.js';
 import { createRegistry } from '../../../ts/engine/builtins.js';
+import { openSmall, smallConfig } from '../../support/robustness/small-stores.js';
+import { newSimDisk } from '../../support/sim-disk.js';
+import { bytesOf } from '../../support/stores.js';
 
 const KIB = 1024;
 const TUNING = {
@@ -49,5 +52,36 @@ describe('a checkpoint beside a batch', () => {
       await new Promise((resolve) => setImmediate(resolve));
     }
     await store.close();
+  });
+});
+
+describe('a synchronous write beside a batch', () => {
+  it('comes after the batch, which goes into the log before it returns', async () => {
+    const config = smallConfig('DRAM_VALUE_STORE');
+    let waited = 0;
+    for (let turns = 0; turns < 600; turns += 40) {
+      const disk = newSimDisk({ record: true });
+      const store = await openSmall(disk, config);
+      // More than the segments that are ready take.
+      const keys = Array.from({ length: 100 }, (_, at) => `batch-${at}`);
+      const values = keys.map((_, at) => bytesOf(at, 5000));
+      const batch = store.batchPut(keys, values);
+      for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+      if (store.getSync('batch-99') === undefined) waited++;
+      store.putSync('batch-7', 'after');
+      await batch;
+      const crashed = disk.crash(disk.eventCount, { kind: 'all' });
+      const again = await openSmall(crashed, config);
+      for (const one of [store, again]) {
+        for (const [at, key] of keys.entries()) {
+          const got = one.getSync(key)?.toString('latin1');
+          const ofBatch = values[at]?.toString('latin1');
+          // The batch may not have begun.
+          assert.ok(got === ofBatch || (at === 7 && got === 'after'), `${key}, ${turns} turns`);
+        }
+        await one.close();
+      }
+    }
+    assert.ok(waited > 1);
   });
 });

@@ -120,4 +120,37 @@ describe('the manifest', () => {
       }
     }
   });
+
+  it('is whole after a crash in a write of it, and another in the next', async () => {
+    // Several sectors of a root differ, so that it can be torn.
+    const configOf = (sequence: number): string => String(sequence).repeat(6000);
+    const disk = newSimDisk({ record: true });
+    const files = FileSet.simulate(disk);
+    const content = { ...CONTENT, config: configOf(CONTENT.durableSequence) };
+    const manifest = await ManifestFile.create(files, content);
+    const created = disk.eventCount;
+    await manifest.write({ durableSequence: 6, config: configOf(6) });
+    for (let point = created; point <= disk.eventCount; point++) {
+      for (let seed = 0; seed < 8; seed++) {
+        const crashed = disk.crash(point, { kind: 'random', seed });
+        const again = await ManifestFile.open(FileSet.simulate(crashed));
+        const before = again.current.durableSequence;
+        assert.ok(before === 5 || before === 6);
+        const opened = crashed.eventCount;
+        await again.write({ durableSequence: 7, config: configOf(7) });
+        const written = crashed.eventCount;
+        for (let second = opened; second <= written; second++) {
+          for (let seed2 = 0; seed2 < 8; seed2++) {
+            const after = crashed.crash(second, { kind: 'random', seed: seed2 });
+            const { durableSequence, config } = (await ManifestFile.open(FileSet.simulate(after)))
+              .current;
+            assert.ok(durableSequence === 7 || (durableSequence === before && second < written));
+            assert.equal(config, configOf(durableSequence));
+            after.release();
+          }
+        }
+        crashed.release();
+      }
+    }
+  });
 });
