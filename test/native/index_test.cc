@@ -194,6 +194,23 @@ TEST(wholly_equal_placement_holds_thousands_and_then_says_so) {
   }
 }
 
+TEST(hashes_are_told_apart_by_each_word_that_is_kept) {
+  auto table = MakeTable();
+  const KeyHash first{.d = 0x12345678, .h = 0x9abcdef0, .t = 1, .x = 0x0102};
+  std::vector<KeyHash> others(3, first);
+  others[0].d ^= 1;
+  others[1].h ^= 1;
+  others[2].x -= 1;  // before it in the order of entries
+  EXPECT(table->Put(first, 1).ok());
+  for (size_t i = 0; i < others.size(); ++i) {
+    EXPECT_EQ(table->Find(others[i]), kNoHandle);
+    EXPECT_EQ(table->Put(others[i], i + 2).value(), kNoHandle);
+  }
+  EXPECT_EQ(table->size(), 4u);
+  EXPECT_EQ(table->Delete(others[2]), 4u);
+  EXPECT_EQ(table->Find(first), 1u);
+}
+
 TEST(identity_mask_makes_distinct_keys_equal) {
   auto table = MakeTable(Options(~0u, 0x3));
   for (uint64_t key = 0; key < 10000; ++key) {

@@ -369,6 +369,20 @@ TEST(a_cell_whose_records_are_discarded_is_not_used_before_it_is_written) {
   EXPECT_EQ(slots.Read(third, "c"), "three");
 }
 
+TEST(a_page_in_the_cache_is_not_that_of_the_record_before) {
+  Slots slots(NewDisk());
+  const Handle before = slots.Place("before", std::string(3000, 'b'));
+  slots.writer->Seal();
+  slots.Settle();
+  EXPECT_EQ(slots.Read(before, "before"), std::string(3000, 'b'));
+  slots.retired->Discard(before);
+  const Handle after = slots.Place("after", std::string(3000, 'a'));
+  EXPECT_EQ(HandleOffset(after), HandleOffset(before));
+  slots.writer->Seal();
+  slots.Settle();
+  EXPECT_EQ(slots.Read(after, "after"), std::string(3000, 'a'));
+}
+
 TEST(capacity_ends_with_no_space_and_frees_make_room) {
   Slots slots(NewDisk(), /*capacity_bytes=*/64 * 1024);
   std::vector<Handle> handles;

@@ -91,7 +91,7 @@ function isDone(options: CampaignOptions, tally: Tally): boolean {
 }
 
 /** Two seeded workloads for each enumerated one, which are taken in a seeded order. */
-function workloadAt(seed: number, index: number): Workload {
+export function workloadAt(seed: number, index: number): Workload {
   if (index % 3 !== 0) return randomWorkload(seed * 1_000_000 + index);
   const random = new SeededRandom(seed * 7919 + index);
   const length = random.pick([1, 2, 2, 3, 3, 3]);
