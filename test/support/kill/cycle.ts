@@ -13,6 +13,8 @@ export interface KillOptions {
   readonly level: 'sync' | 'process';
   /** After the store was opened. */
   readonly killAfterMs: number;
+  /** Cut as the process is killed, and restored before the store is opened: level sync only. */
+  readonly power?: { cut(): void; restore(): void };
   /** Looks at the store that was opened after the kill. */
   readonly inspect?: (store: Store) => void;
 }
@@ -29,6 +31,7 @@ export function newHistory(): GroupHistory[] {
  */
 export async function killCycle(history: GroupHistory[], options: KillOptions): Promise<number> {
   const acknowledged = await writeUntilKilled(history, options);
+  options.power?.restore();
   const store = await open(options.path, { io: { type: options.io }, lock_timeout_ms: 5000 });
   try {
     for (const [group, known] of history.entries()) {
@@ -82,6 +85,11 @@ function writeUntilKilled(history: GroupHistory[], options: KillOptions): Promis
         if (kind === 'R') {
           setTimeout(() => {
             killed = true;
+            try {
+              options.power?.cut();
+            } catch (error) {
+              reject(error);
+            }
             child.kill('SIGKILL');
           }, killAfterMs);
           continue;
