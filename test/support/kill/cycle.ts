@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { asError } from '../../../ts/common/errors.js';
 import { open, type Store } from '../../../ts/index.js';
 import { isAllowed, isDelete, keysOf, versionOf, type GroupHistory } from './history.js';
 
@@ -88,7 +89,7 @@ function writeUntilKilled(history: GroupHistory[], options: KillOptions): Promis
             try {
               options.power?.cut();
             } catch (error) {
-              reject(error);
+              reject(asError(error));
             }
             child.kill('SIGKILL');
           }, killAfterMs);
