@@ -1,5 +1,6 @@
 /** cairn-kv: an embedded key-value storage engine. @see README.md */
 export { open, type OpenOptions } from './engine/open.js';
+export { repair, type RepairOptions, type RepairReport } from './engine/repair.js';
 export { restore, type RestoreOptions } from './engine/restore.js';
 export { createRegistry, openDirectoryFiles, openMemoryFiles } from './engine/builtins.js';
 export type {

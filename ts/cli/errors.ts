@@ -67,7 +67,7 @@ const ADVICE: ReadonlyMap<string, string> = new Map([
   ],
   [
     'CAIRN_CORRUPTION',
-    'Copy the store directory before anything else, then run `cairn verify` for the full list.',
+    'Restore a backup, or save what checks: `cairn verify` lists the damage, `cairn repair` makes a new store.',
   ],
   [
     'CAIRN_LOCKED',

@@ -18,6 +18,7 @@ import { addGet } from './get.js';
 import { addImport } from './import.js';
 import { Output } from './output.js';
 import { addPut } from './put.js';
+import { addRepair } from './repair.js';
 import { addScan } from './scan.js';
 import { addStat } from './stat.js';
 import { addVerify } from './verify.js';
@@ -112,6 +113,7 @@ function addCommands(program: Command, run: Runner): void {
     addExport,
     addStat,
     addVerify,
+    addRepair,
     addBackup,
     addRestore,
     addDoctor,

@@ -84,7 +84,7 @@ function configuredKeyType(config: RawConfig): KeyType | undefined {
 }
 
 /** The document itself is checked by the store: only that it is an object is checked here. */
-function readConfig(source: string | undefined): RawConfig {
+export function readConfig(source: string | undefined): RawConfig {
   if (source === undefined) return {};
   const inline = source.trimStart().startsWith('{');
   let parsed: unknown;

@@ -80,3 +80,6 @@ export function isCairnError(error: unknown, code?: ErrorCode): error is CairnEr
 export function asError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(String(thrown));
 }
+
+/** Takes damage that is gone without, instead of its being thrown. */
+export type OnDamage = (damage: CairnError) => void;

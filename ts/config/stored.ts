@@ -8,7 +8,7 @@ import { resolveDocument } from './resolve.js';
 import type { FixedFields, ResolveOptions } from './resolve.js';
 import { isInSharedMemory } from './resolve-paths.js';
 import { SIZE_CLASSES_MAX, VALUE_BYTES_MAX } from './resolve-value.js';
-import type { ConfigNode, ResolvedConfig } from './types.js';
+import type { ConfigNode, ResolvedConfig, StoreConfig } from './types.js';
 
 // The version of the text below, on disk in the manifest: a change of meaning gets a new one.
 const STORED_VERSION = 1;
@@ -51,6 +51,45 @@ export function toStoredJson(config: ResolvedConfig): string {
     },
     io: { type: io.type, queue_depth: io.queueDepth },
   });
+}
+
+/**
+ * A document that makes another store of the same types and sizes; where it lies, and what the
+ * host decides, is left out.
+ */
+export function documentOf({
+  key,
+  index,
+  value,
+  log,
+  initialCapacity,
+}: ResolvedConfig): StoreConfig {
+  const { dramAllocator: dram, ssdAllocator: ssd } = value;
+  const classes = (list: readonly number[] | undefined): { size_classes?: readonly number[] } =>
+    list === undefined ? {} : { size_classes: list };
+  return {
+    key: { type: key.type },
+    index: { type: index.type },
+    initial_capacity: initialCapacity,
+    value: {
+      type: value.type,
+      path: value.poolPath,
+      dram_allocator: dram && {
+        ...{ type: dram.type, capacity_bytes: dram.capacityBytes },
+        ...classes(dram.sizeClasses),
+      },
+      // SSD_SLAB by name has the seed system's classes: without a name it has those for every size.
+      ssd_allocator:
+        ssd === undefined || (ssd.type === 'SSD_SLAB' && ssd.sizeClasses === undefined)
+          ? undefined
+          : {
+              ...{ type: ssd.type, capacity_bytes: ssd.capacityBytes },
+              ...{ min_block_size: ssd.minBlockSize, max_block_size: ssd.maxBlockSize },
+              ...classes(ssd.sizeClasses),
+            },
+    },
+    log: { segment_bytes: log.segmentBytes, capacity_bytes: log.capacityBytes },
+  };
 }
 
 function unreadable(what: string, cause?: unknown): CairnError {

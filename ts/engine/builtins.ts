@@ -100,6 +100,7 @@ function ssdOptions(context: ValueStoreContext): SsdValueStoreOptions {
     dirtyBytesMax: tuning.dirtyBytesMax,
     reserveBytesMax: tuning.reserveBytesMax,
     readOnly: config.readOnly,
+    onDamage: tuning.onDamage,
   };
 }
 

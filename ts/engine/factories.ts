@@ -1,4 +1,5 @@
 import type { FileSet } from '../bindings/file-set.js';
+import type { OnDamage } from '../common/errors.js';
 import type { Machine } from '../config/machine.js';
 import type { ResolvedConfig } from '../config/types.js';
 import type { Index } from '../index/index.js';
@@ -63,6 +64,11 @@ export interface Tuning {
   /** @default asked for at every open, of files of the kernel */
   readonly machine?: Machine;
   readonly indexPages?: IndexPagesTuning;
+  /**
+   * Opens what is left of a damaged store, read-only: called for each thing that does not check and
+   * would be refused otherwise.
+   */
+  readonly onDamage?: OnDamage;
 }
 
 /** Of SSD_EXTENDIBLE_HASH. */

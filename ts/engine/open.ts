@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { FileSet } from '../bindings/file-set.js';
-import { CairnError } from '../common/errors.js';
+import { CairnError, type OnDamage } from '../common/errors.js';
 import { readMachine } from '../config/machine.js';
 import { resolveConfig } from '../config/resolve.js';
 import { compareWithStored, toStoredJson } from '../config/stored.js';
@@ -10,6 +10,7 @@ import { checkpointFileId } from '../log/checkpoint.js';
 import { CheckpointReserve } from '../log/checkpoint-reserve.js';
 import { Log } from '../log/log.js';
 import { ManifestFile } from '../log/manifest.js';
+import type { OnRecords } from '../log/replay.js';
 import { isSegmentFileName } from '../log/segment-files.js';
 import type { Registry } from '../registry/registry.js';
 import { VALUES_FILE } from '../value-store/values-file.js';
@@ -19,7 +20,7 @@ import { checkStoredTypes, made, madeAsync } from './checked-factories.js';
 import type { CompactionTuning, Factories, SlotPlan, Tuning } from './factories.js';
 import { createKeyCodec } from './keys.js';
 import { Meters, type StoreParts } from './parts.js';
-import { recover, type ReplayEnd } from './recovery.js';
+import { recover, type RecoveryReport, type ReplayEnd } from './recovery.js';
 
 const KIB = 1024;
 
@@ -69,12 +70,50 @@ export async function openWithFileSet(
 ): Promise<Store> {
   const opened: { close(): unknown }[] = [];
   try {
-    return await openParts(fileSet, config, registry, tuning, opened);
+    const { parts, report } = await openParts(fileSet, config, registry, tuning, opened);
+    return registry.get('engine', parts.config.engineType)(parts, report);
   } catch (error) {
     // What a failed open leaves in flight must be over before its memory goes.
     for (const part of opened.reverse()) await part.close();
     await fileSet.dispose();
     throw error;
+  }
+}
+
+/**
+ * Uses what is left of a store, read-only: no engine runs on it, and nothing of it is changed.
+ *
+ * @param onDamage takes what would be refused otherwise.
+ */
+export async function usingDamaged<T>(
+  pathOrConfig: string | StoreConfig,
+  config: StoreConfig | undefined,
+  registry: Registry<Factories>,
+  onDamage: OnDamage,
+  use: (parts: StoreParts) => Promise<T>,
+): Promise<T> {
+  const machine = readMachine();
+  const resolved = resolveConfig(pathOrConfig, config, { names: registry.allNames(), machine });
+  checkTypes(resolved, registry);
+  const fileSet = await registry.get('io', resolved.io.type)(resolved);
+  return usingDamagedFiles(fileSet, resolved, registry, { ...TUNING, machine, onDamage }, use);
+}
+
+/** {@link usingDamaged} of files, which are disposed of. @param config says read_only. */
+export async function usingDamagedFiles<T>(
+  fileSet: FileSet,
+  config: ResolvedConfig,
+  registry: Registry<Factories>,
+  tuning: Tuning,
+  use: (parts: StoreParts) => Promise<T>,
+): Promise<T> {
+  const opened: { close(): unknown }[] = [];
+  try {
+    const { parts } = await openParts(fileSet, config, registry, tuning, opened);
+    return await use(parts);
+  } finally {
+    for (const part of opened.reverse()) await part.close();
+    await fileSet.dispose();
   }
 }
 
@@ -84,7 +123,7 @@ async function openParts(
   registry: Registry<Factories>,
   tuning: Tuning,
   opened: { close(): unknown }[],
-): Promise<Store> {
+): Promise<{ readonly parts: StoreParts; readonly report: RecoveryReport }> {
   const manifest = await openManifest(fileSet, asked);
   opened.push(manifest);
   // What the document leaves out is as the store was made.
@@ -123,7 +162,8 @@ async function openParts(
 
   const current = manifest.current;
   let log: Log | undefined;
-  const report = await recover(parts, async (apply): Promise<ReplayEnd> => {
+  const { onDamage } = tuning;
+  const replay = async (apply: OnRecords): Promise<ReplayEnd> => {
     const recovered = await Log.recover(
       fileSet,
       {
@@ -134,6 +174,7 @@ async function openParts(
         segmentBytes: tuning.logSegmentBytes ?? config.log.segmentBytes,
         capacityBytes: tuning.logCapacityBytes ?? config.log.capacityBytes,
         readOnly: config.readOnly,
+        onDamage,
         ...(tuning.logGroupBytes === undefined ? {} : { maxGroupBytes: tuning.logGroupBytes }),
       },
       apply,
@@ -141,7 +182,8 @@ async function openParts(
     log = recovered.log;
     opened.push(log);
     return recovered.report;
-  });
+  };
+  const report = await recover(parts, replay, onDamage);
   let reserve: CheckpointReserve | undefined;
   if (!config.readOnly) {
     reserve = await CheckpointReserve.open(fileSet, current.checkpointId);
@@ -150,7 +192,7 @@ async function openParts(
     if (current.clean) await manifest.write({ clean: false });
   }
   const all: StoreParts = { ...parts, reserve, log: log as unknown as Log };
-  return registry.get('engine', config.engineType)(all, report);
+  return { parts: all, report };
 }
 
 /** Every name of the configuration has a factory, before anything is made on disk. */

@@ -1,5 +1,5 @@
 import type { FileSet } from '../bindings/file-set.js';
-import { CairnError, isCairnError } from '../common/errors.js';
+import { CairnError, isCairnError, type OnDamage } from '../common/errors.js';
 import { copyBytes } from '../common/units.js';
 import { INDEX_CURSOR_END } from '../index/index.js';
 import { CheckpointReader } from '../log/checkpoint.js';
@@ -51,6 +51,7 @@ export class Slicer {
 export async function recover(
   parts: RecoveredParts,
   replay: (apply: (batch: RecordBatch) => void | Promise<void>) => Promise<ReplayEnd>,
+  onDamage?: OnDamage,
 ): Promise<RecoveryReport> {
   const began = performance.now();
   const slicer = new Slicer(parts);
@@ -59,7 +60,7 @@ export async function recover(
   pages?.onReplaced((old) => {
     if (!persistent) parts.values.discard(old);
   });
-  await loadCheckpoint(parts, slicer);
+  await loadCheckpoint(parts, slicer, onDamage);
   await pages?.adopted();
   const replayed = new ReplayedLog(parts);
   const end = await replay((batch) => {
@@ -67,7 +68,7 @@ export async function recover(
     return roomForMore(parts);
   });
   await pages?.settle();
-  if (persistent) await restoreSlots(parts, slicer);
+  if (persistent) await restoreSlots(parts, slicer, onDamage);
   else parts.values.finishRestore();
   return {
     records: end.records,
@@ -89,7 +90,11 @@ export interface ReplayEnd {
   readonly tornTail: boolean;
 }
 
-async function loadCheckpoint(parts: RecoveredParts, slicer: Slicer): Promise<void> {
+async function loadCheckpoint(
+  parts: RecoveredParts,
+  slicer: Slicer,
+  onDamage: OnDamage | undefined,
+): Promise<void> {
   const { manifest, fileSet, index, values } = parts;
   const { pool } = values;
   const { checkpointId, checkpointBytes, checkpointCrc, startSequence, storeId } = manifest.current;
@@ -98,15 +103,16 @@ async function loadCheckpoint(parts: RecoveredParts, slicer: Slicer): Promise<vo
     return;
   }
   const expected = { bytes: checkpointBytes, crc: checkpointCrc, startSequence };
+  const reader = new CheckpointReader(fileSet, { storeId, id: checkpointId }, expected);
+  if (onDamage !== undefined) {
+    await salvageCheckpoint(parts, reader, onDamage);
+    return;
+  }
   const records = new RecordStream(parts);
   /** Undefined until the first chunk tells; whether the pool holds what the index entries name. */
   let adopting: boolean | undefined;
   let adopted = false;
-  for await (const chunk of new CheckpointReader(
-    fileSet,
-    { storeId, id: checkpointId },
-    expected,
-  )) {
+  for await (const chunk of reader) {
     const stamp = chunk.kind === ChunkKind.poolStamp ? chunk.payload : undefined;
     adopting ??= pool?.match(stamp) ?? false;
     switch (chunk.kind) {
@@ -136,6 +142,27 @@ async function loadCheckpoint(parts: RecoveredParts, slicer: Slicer): Promise<vo
   if (adopting === undefined) pool?.match(undefined);
   if (adopting === true && !adopted) await adoptSlots(parts, slicer);
   records.end();
+}
+
+/** What is left of a damaged checkpoint; without a pool, which would be written to. */
+async function salvageCheckpoint(
+  parts: RecoveredParts,
+  reader: CheckpointReader,
+  onDamage: OnDamage,
+): Promise<void> {
+  const { index, values } = parts;
+  const slicer = new Slicer(parts);
+  const records = new RecordStream(parts);
+  let inStep = true;
+  for await (const { kind, payload, gap } of reader.salvage(onDamage)) {
+    // Records run on from chunk to chunk, and nothing says where the next one begins.
+    if (gap) inStep = false;
+    if (kind === ChunkKind.indexEntries && values.capabilities.persistent) {
+      index.importChunk(payload);
+    } else if (kind === ChunkKind.indexPages) await index.pages?.adopt(payload);
+    else if (kind === ChunkKind.records && inStep) await records.add(payload, slicer);
+    await slicer.pause();
+  }
 }
 
 /** Takes over the records of the pool that the index names. @returns how many are lost. */
@@ -266,7 +293,11 @@ class ReplayedLog {
 }
 
 /** The index says which slots are in use; there is no second source of truth. */
-async function restoreSlots(parts: RecoveredParts, slicer: Slicer): Promise<void> {
+async function restoreSlots(
+  parts: RecoveredParts,
+  slicer: Slicer,
+  onDamage: OnDamage | undefined,
+): Promise<void> {
   const { index, values } = parts;
   const handles = new Float64Array(index.capabilities.handlesPerStepMax);
   for (let cursor = 0; cursor < INDEX_CURSOR_END;) {
@@ -274,7 +305,12 @@ async function restoreSlots(parts: RecoveredParts, slicer: Slicer): Promise<void
     cursor = next;
     for (let from = 0; from < count; from += HANDLES_PER_STEP) {
       const part = handles.subarray(from, Math.min(from + HANDLES_PER_STEP, count));
-      values.restore(part, part.length);
+      try {
+        values.restore(part, part.length);
+      } catch (error) {
+        // Slots behind the end of the file: found again, one by one, when their records are read.
+        if (onDamage === undefined) throw error;
+      }
       await slicer.pause();
     }
   }

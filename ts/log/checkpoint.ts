@@ -1,6 +1,6 @@
 import { addon } from '../bindings/addon.js';
 import type { FileId, FileSet } from '../bindings/file-set.js';
-import { CairnError } from '../common/errors.js';
+import { CairnError, isCairnError, type OnDamage } from '../common/errors.js';
 import { alignUp, PAGE_BYTES } from '../common/units.js';
 import { CHUNK_PAYLOAD_MAX, layout } from './layout.js';
 
@@ -217,6 +217,59 @@ export class CheckpointReader {
     } finally {
       this.files.close(file);
     }
+  }
+
+  /**
+   * The chunks that check, whatever is between them; `gap` says that something may be missing before
+   * one. A chunk begins at a page and is bound to its place, so that the next one can be looked for.
+   */
+  async *salvage(
+    onDamage: OnDamage,
+  ): AsyncGenerator<CheckpointChunk & { readonly gap: boolean }, void, void> {
+    const file = await this.files.open(this.name, 0);
+    try {
+      await this.readEnds(file).catch((error: unknown) => this.take(error, onDamage));
+      const end = Math.min(this.expected.bytes - PAGE_BYTES, this.files.sizeOf(file));
+      let damaged = false;
+      let index = 0;
+      for (let offset = PAGE_BYTES; offset < end;) {
+        const chunk = await this.tryChunk(file, offset, end).catch((error: unknown) => {
+          if (!damaged) this.take(error, onDamage);
+          return undefined;
+        });
+        if (chunk === undefined) {
+          damaged = true;
+          offset += PAGE_BYTES;
+          continue;
+        }
+        yield { ...chunk, gap: damaged || chunk.index !== index };
+        damaged = false;
+        index = chunk.index + 1;
+        offset += chunk.bytes;
+      }
+      if (end < this.expected.bytes - PAGE_BYTES && !damaged) onDamage(this.damaged(end));
+    } finally {
+      this.files.close(file);
+    }
+  }
+
+  private async tryChunk(
+    file: FileId,
+    offset: number,
+    end: number,
+  ): Promise<CheckpointChunk & { readonly index: number; readonly bytes: number }> {
+    const { storeId, id } = this.place;
+    const header = await this.files.read(file, offset, PAGE_BYTES);
+    this.check(addon().decodeCheckpointChunk(storeId, id, offset, header, true, this.out), offset);
+    const [, index = 0, , , bytes = 0] = this.out;
+    if (bytes > WINDOW_BYTES || offset + bytes > end) throw this.damaged(offset);
+    const chunk = this.chunk(await this.files.read(file, offset, bytes), offset, index);
+    return { ...chunk, index, bytes };
+  }
+
+  private take(error: unknown, onDamage: OnDamage): void {
+    if (!isCairnError(error, 'CAIRN_CORRUPTION')) throw error;
+    onDamage(error);
   }
 
   private async open(): Promise<FileId> {

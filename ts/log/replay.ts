@@ -1,6 +1,6 @@
 import { addon } from '../bindings/addon.js';
 import type { FileId, FileSet } from '../bindings/file-set.js';
-import { CairnError } from '../common/errors.js';
+import { CairnError, type OnDamage } from '../common/errors.js';
 import { alignDown, KIB, MIB, PAGE_BYTES } from '../common/units.js';
 import { layout, SCAN_END } from './layout.js';
 import { limitsOf, planReplay, type ReplayPlan, type SegmentFacts } from './plan.js';
@@ -18,6 +18,8 @@ export interface ReplayOptions {
   readonly segmentBytes: number;
   /** Nothing is written and nothing synced. */
   readonly readOnly?: boolean;
+  /** Called with what would be thrown as CAIRN_CORRUPTION; what comes before that is handed out. */
+  readonly onDamage?: OnDamage | undefined;
 }
 
 export interface ReplayReport {
@@ -131,7 +133,7 @@ async function replaySources(
     options.startSequence,
     options.durableSequence,
   );
-  if (plan.damage !== undefined) throw lostRecords(plan, plan.damage);
+  if (plan.damage !== undefined) refuse(lostRecords(plan, plan.damage), options);
 
   const records = await handOut(files, sources, plan, options, onRecords, slices);
   const report = {
@@ -142,6 +144,12 @@ async function replaySources(
     bytes: live.reduce((sum, source) => sum + source.scanBytes, 0),
   };
   return { report, plan, files: sources };
+}
+
+/** @throws CairnError the damage, when nobody takes it. */
+function refuse(damage: CairnError, { onDamage }: ReplayOptions): void {
+  if (onDamage === undefined) throw damage;
+  onDamage(damage);
 }
 
 function lostRecords(plan: ReplayPlan, damage: NonNullable<ReplayPlan['damage']>): CairnError {
@@ -204,11 +212,9 @@ async function readHeader(
   const isLive = check === 0 && id >= options.firstSegmentId;
   // It was as long as this, and durable, before its header was written.
   if (isLive && fileBytes < segmentBytes) {
-    throw new CairnError(
-      'CAIRN_CORRUPTION',
-      `recovering the log: ${name} has ${fileBytes} of ${segmentBytes} bytes`,
-      { operation: 'recover', file: name, offset: fileBytes },
-    );
+    const what = `recovering the log: ${name} has ${fileBytes} of ${segmentBytes} bytes`;
+    const place = { operation: 'recover', file: name, offset: fileBytes };
+    refuse(new CairnError('CAIRN_CORRUPTION', what, place), options);
   }
   const scanBytes = alignDown(
     Math.min(fileBytes, isLive ? segmentBytes : options.segmentBytes),

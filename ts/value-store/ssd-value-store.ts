@@ -2,7 +2,7 @@ import { addon } from '../bindings/addon.js';
 import type { FileId, FileSet } from '../bindings/file-set.js';
 import type { NativeSlotFile, NativeTierOptions } from '../bindings/slot-file.js';
 import { errnoError } from '../bindings/status.js';
-import { asError, type CairnError } from '../common/errors.js';
+import { asError, type CairnError, type OnDamage } from '../common/errors.js';
 import { GroupedSync } from './grouped-sync.js';
 import { holdSlots } from './copy-hold.js';
 import { gatherFromDevice } from './device-gather.js';
@@ -44,6 +44,8 @@ export interface SsdValueStoreOptions {
   readonly readOnly: boolean;
   /** `TIERED_VALUE_STORE`: copies in memory of what is asked for most. */
   readonly tier?: NativeTierOptions | undefined;
+  /** Takes a file whose header does not check. */
+  readonly onDamage?: OnDamage | undefined;
 }
 
 const RETIRED_MAX = 256;
@@ -75,8 +77,9 @@ export class SsdValueStore implements ValueStore {
   #closed = false;
 
   static async open(fileSet: FileSet, options: SsdValueStoreOptions): Promise<SsdValueStore> {
-    const { storeId, readOnly, used = false, allocator = 'SSD_SLAB' } = options;
-    const file = await openValuesFile(fileSet, storeId, { readOnly, used, allocator });
+    const { storeId, readOnly, used = false, allocator = 'SSD_SLAB', onDamage } = options;
+    const how = { readOnly, used, allocator, onDamage };
+    const file = await openValuesFile(fileSet, storeId, how);
     const store = new SsdValueStore(fileSet, file, options);
     if (!options.readOnly) {
       // The first records then need not wait; a full device is the first write's business.

@@ -1,6 +1,6 @@
 import { addon } from '../bindings/addon.js';
 import type { FileId, FileSet } from '../bindings/file-set.js';
-import { CairnError } from '../common/errors.js';
+import { CairnError, type OnDamage } from '../common/errors.js';
 import { PAGE_BYTES } from '../common/units.js';
 
 /** Name of the values file; docs/FORMAT.md "Values file". */
@@ -30,7 +30,13 @@ export type SlotAllocator = 'SSD_SLAB' | 'SSD_BUDDY';
 export async function openValuesFile(
   fileSet: FileSet,
   storeId: Uint8Array,
-  how: { readonly readOnly: boolean; readonly used: boolean; readonly allocator: SlotAllocator },
+  how: {
+    readonly readOnly: boolean;
+    readonly used: boolean;
+    readonly allocator: SlotAllocator;
+    /** Takes a header that does not check: what it says is guessed. */
+    readonly onDamage?: OnDamage | undefined;
+  },
 ): Promise<ValuesFile> {
   const { readOnly, used } = how;
   if (used && !fileSet.list().includes(VALUES_FILE))
@@ -43,6 +49,10 @@ export async function openValuesFile(
       fileSet.sizeOf(file) < PAGE_BYTES
         ? BLANK
         : addon().decodeValuesHeader(storeId, await fileSet.read(file, 0, PAGE_BYTES));
+    if (how.onDamage !== undefined && (check === DAMAGED || check === BLANK)) {
+      how.onDamage(refused('CAIRN_CORRUPTION', 'its header does not check'));
+      return { file, classTable: newest };
+    }
     if (check === DAMAGED) throw refused('CAIRN_CORRUPTION', 'it is not of this store, or damaged');
     if (check === OTHER_VERSION || check > Math.max(slabClassTable, buddyClassTable))
       throw refused('CAIRN_INCOMPATIBLE', 'its format is of another version');

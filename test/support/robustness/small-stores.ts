@@ -1,12 +1,14 @@
 import type { SimDisk } from '../../../ts/bindings/addon.js';
 import { FileSet } from '../../../ts/bindings/file-set.js';
+import type { OnDamage } from '../../../ts/common/errors.js';
 import { resolveConfig } from '../../../ts/config/resolve.js';
 import type { ResolvedConfig, StoreConfig } from '../../../ts/config/types.js';
 import type { Store } from '../../../ts/engine/api.js';
 import type { Engine } from '../../../ts/engine/engine.js';
 import { createRegistry } from '../../../ts/engine/builtins.js';
 import type { Tuning } from '../../../ts/engine/factories.js';
-import { openWithFileSet } from '../../../ts/engine/open.js';
+import { openWithFileSet, usingDamagedFiles } from '../../../ts/engine/open.js';
+import type { StoreParts } from '../../../ts/engine/parts.js';
 import { newSimDisk } from '../sim-disk.js';
 import { bytesOf } from '../stores.js';
 
@@ -47,14 +49,26 @@ export function openSmall(
   config: ResolvedConfig,
   more: Partial<Tuning> = {},
 ): Promise<Store> {
+  const tuning = { ...tuningOf(config), ...more };
+  return openWithFileSet(FileSet.simulate(disk), config, registry, tuning);
+}
+
+/** What is left of a damaged store: see usingDamagedFiles. */
+export function usingSmallDamaged<T>(
+  disk: SimDisk,
+  config: ResolvedConfig,
+  onDamage: OnDamage,
+  use: (parts: StoreParts) => Promise<T>,
+): Promise<T> {
+  const readOnly = { ...config, readOnly: true, createIfMissing: false };
+  const tuning = { ...tuningOf(config), onDamage };
+  return usingDamagedFiles(FileSet.simulate(disk), readOnly, registry, tuning, use);
+}
+
+function tuningOf(config: ResolvedConfig): Tuning {
   // A store in memory keeps 128 KiB of a segment free and takes values up to the rest.
   const segmentBytes = config.value.type === 'DRAM_VALUE_STORE' ? 160 * 1024 : 32 * 1024;
-  return openWithFileSet(FileSet.simulate(disk), config, registry, {
-    ...TUNING,
-    logSegmentBytes: segmentBytes,
-    logCapacityBytes: 8 * segmentBytes,
-    ...more,
-  });
+  return { ...TUNING, logSegmentBytes: segmentBytes, logCapacityBytes: 8 * segmentBytes };
 }
 
 /** Ends the use of a store as the end of the process does: nothing more reaches the disk. */
@@ -74,12 +88,22 @@ export class SmallStore {
    */
   readonly states: readonly Contents[];
   readonly #image: SimDisk;
+  readonly #older: SimDisk;
+  readonly #all: readonly Contents[];
 
-  constructor(name: string, config: ResolvedConfig, states: readonly Contents[], image: SimDisk) {
+  constructor(
+    name: string,
+    config: ResolvedConfig,
+    states: readonly Contents[],
+    images: { readonly last: SimDisk; readonly older: SimDisk },
+    all: readonly Contents[],
+  ) {
+    this.#all = all;
     this.name = name;
     this.config = config;
     this.states = states;
-    this.#image = image;
+    this.#image = images.last;
+    this.#older = images.older;
   }
 
   /** Shares what it does not change. */
@@ -94,15 +118,26 @@ export class SmallStore {
   bytesOf(name: string): Uint8Array {
     return this.#image.readFile(name) as Uint8Array;
   }
+
+  /** At any time. */
+  everHeld(key: string, value: Buffer): boolean {
+    return this.#all.some((state) => state.get(key)?.equals(value) === true);
+  }
+
+  /** As the file was some time before; empty when there was none. */
+  olderBytesOf(name: string): Uint8Array {
+    return this.#older.readFile(name) ?? new Uint8Array(0);
+  }
 }
 
 /**
  * Keys of several classes, overwritten and deleted ones, a batch, and values in slots of their own.
  *
- * @returns the contents after each write since the checkpoint.
+ * @returns the contents after each write since the checkpoint, and after each of all.
  */
-async function fill(store: Store): Promise<Contents[]> {
+async function fill(store: Store): Promise<readonly [Contents[], Contents[]]> {
   const contents = new Map<string, Buffer>();
+  const all: Contents[] = [];
   const states: Contents[] = [];
   const put = async (key: string, bytes: number): Promise<void> => {
     const value = bytesOf(contents.size * 7 + bytes + key.length, bytes);
@@ -120,6 +155,7 @@ async function fill(store: Store): Promise<Contents[]> {
   await put('empty', 0);
   await remove('key-3');
   await store.checkpoint();
+  all.push(...states);
   states.splice(0, states.length - 1);
   for (let at = 4; at < 10; at++) await put(`key-${at}`, 60 + at * 17);
   await put('large-1', 2600);
@@ -132,7 +168,7 @@ async function fill(store: Store): Promise<Contents[]> {
   states.push(new Map(contents));
   await remove('key-2');
   await put('last', 90);
-  return states;
+  return [states, [...all, ...states]];
 }
 
 /**
@@ -155,13 +191,16 @@ export async function makeSmallStore(
   });
   const disk = newSimDisk({ record: true });
   const store = await openSmall(disk, config);
-  const states = await fill(store);
+  const [states, all] = await fill(store);
   if (rested) await (store as Engine).markDurable();
   if (closed) await store.close();
-  const image = disk.crash(disk.eventCount, { kind: 'all' });
+  const images = {
+    last: disk.crash(disk.eventCount, { kind: 'all' }),
+    older: disk.crash(Math.floor(disk.eventCount * 0.7), { kind: 'all' }),
+  };
   if (!closed) await abandon(disk, store);
   disk.release();
   const parts = `${index}, ${valueType} ${allocator}`;
   const name = `${parts}, ${closed ? 'closed' : 'with a log to replay'}`;
-  return new SmallStore(name, config, closed || rested ? states.slice(-1) : states, image);
+  return new SmallStore(name, config, closed || rested ? states.slice(-1) : states, images, all);
 }

@@ -116,6 +116,20 @@ describe('command line: processes', function () {
     assert.match(kept.stderr, /^cairn: CLI_DAMAGED: 1 record did not check/);
   });
 
+  it('saves the rest of a damaged store, and says what it gave up', async () => {
+    await ok('put', store, 'k', 'a-value-to-be-damaged');
+    await ok('put', store, 'other', 'value');
+    const values = join(store, 'values');
+    const bytes = await readFile(values);
+    bytes[bytes.indexOf('to-be')]! ^= 1;
+    await writeFile(values, bytes);
+    const saved = await cairn('repair', store, join(folder, 'saved'));
+    assert.equal(saved.code, 1);
+    assert.match(saved.stdout.toString(), /^given up values at \d+.*\n1 record, /);
+    assert.match(saved.stderr, /^cairn: CLI_DAMAGED: 1 place did not check/);
+    assert.equal(await ok('get', join(folder, 'saved'), 'other'), 'value');
+  });
+
   it('takes a binary value from stdin and gives it back', async () => {
     const value = Buffer.from(Array.from({ length: 100_000 }, (_, i) => (i * 7) & 0xff));
     const child = start('put', store, 'k', '-');
