@@ -88,8 +88,8 @@ describe('repair', function () {
               // Finalizers of what the last stores held run in turns of the event loop only.
               await new Promise((resolve) => setImmediate(resolve));
             }
-            // One place is damaged: most of a store is elsewhere.
-            assert.ok(saved > all / 2, `${saved} of ${all} entries`);
+            // One place is damaged: much of a store is elsewhere, but not behind a list of index pages.
+            assert.ok(saved > all / 3, `${saved} of ${all} entries`);
           });
         }
       });
