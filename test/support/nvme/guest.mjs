@@ -1,0 +1,47 @@
+// In the guest: puts of some kinds, each between two lines that say so. Plain JavaScript over dist,
+// because a compiler takes a minute on an emulated processor.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
+
+const QUIET_MS = 1500;
+const TRACE = '/sys/kernel/tracing/trace';
+/** Of a request as the kernel gives it to the driver: a write with FUA. */
+const FUA_WRITE = /block_rq_issue: \S+ F?WF/g;
+const [entry, path] = process.argv.slice(2);
+const { open } = await import(pathToFileURL(entry).href);
+const store = await open(path, { durability: 'sync' });
+const value = Buffer.alloc(1000, 7);
+
+/** What a store does behind its puts must not be counted. */
+async function quiet() {
+  await store.flush();
+  await store.checkpoint();
+  await sleep(QUIET_MS);
+}
+
+async function phase(name, puts, put) {
+  await quiet();
+  const { groups } = store.stats().log;
+  console.log(`begin ${name} ${puts}`);
+  await sleep(QUIET_MS);
+  writeFileSync(TRACE, '');
+  await put(puts);
+  const fua = readFileSync(TRACE, 'utf8').match(FUA_WRITE)?.length ?? 0;
+  await sleep(QUIET_MS);
+  console.log(`end ${name} ${store.stats().log.groups - groups} ${fua}`);
+}
+
+async function oneByOne(puts, durability) {
+  for (let i = 0; i < puts; i++) await store.put(`key-${i}`, value, { durability });
+}
+
+async function together(puts) {
+  await Promise.all(Array.from({ length: puts }, (_, i) => store.put(`key-${i}`, value)));
+}
+
+await oneByOne(8, 'sync');
+await phase('sync', 32, (puts) => oneByOne(puts, 'sync'));
+await phase('process', 32, (puts) => oneByOne(puts, 'process'));
+await phase('together', 128, together);
+await store.close();
