@@ -32,6 +32,7 @@ const STEPS = [
   ['test:matrix', []],
   ['test:crash', ['--states', '20000000']],
   ['test:kill', ['--cycles', '1000']],
+  ['test:power', ['--cycles', '1000']],
   ['test:nvme', []],
 ];
 
