@@ -103,7 +103,9 @@ SegmentInput ReadSegment(std::span<const std::byte> input) {
 
 void CheckCursor(const SegmentInput& input, const SegmentScan& scan, uint64_t previous) {
   RecordCursor cursor;
-  cursor.limit_sequence = std::min(scan.limit_sequence, scan.last_sequence);
+  // A limit may lie between two records.
+  const bool limited = scan.end == ScanEnd::kLimit;
+  cursor.limit_sequence = limited ? scan.limit_sequence : scan.last_sequence;
   cursor.segment_id = scan.segment_id;
   cursor.last_sequence = previous;
   LogRecord record;
@@ -249,6 +251,7 @@ std::vector<Input> SegmentSeeds() {
   const Input torn = GroupChunk({3, 104, {b}});
   return {SegmentOf(0, {header, first, second, third, Input(1)}),
           SegmentOf(102, {header, first, second, third}),
+          SegmentOf(103, {header, first, second, third}),
           SegmentOf(0, {header, first, stale}),
           SegmentOf(0, {header, first, torn, Input(1), third}),
           SegmentOf(0, {Input(1), first, second}),
