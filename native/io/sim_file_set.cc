@@ -196,12 +196,12 @@ void SimFileSet::RunNext(size_t index) {
 
 size_t SimFileSet::Drain() {
   // What the completions start waits for the next round, as on a device.
-  size_t ready = requests_.size();
-  if (ready == 0) return 0;
-  if (disk_->options().reorder) ready = 1 + random_.Below(ready);
+  const size_t waiting = requests_.size();
+  if (waiting == 0) return 0;
+  const bool reorder = disk_->options().reorder;
+  const size_t ready = reorder ? 1 + random_.Below(waiting) : waiting;
   for (size_t ran = 0; ran < ready; ++ran) {
-    const size_t waiting = ready - ran;
-    RunNext(disk_->options().reorder ? random_.Below(waiting) : 0);
+    RunNext(reorder ? random_.Below(waiting - ran) : 0);
   }
   return ready;
 }
