@@ -6,6 +6,7 @@ const PACKAGES = {
   busybox: 'busybox-static',
   modprobe: 'kmod',
   'mkfs.ext4': 'e2fsprogs',
+  'mkfs.xfs': 'xfsprogs',
 };
 
 const missing = Object.keys(PACKAGES).filter((name) => !hasProgram(name));
@@ -15,4 +16,4 @@ if (missing.length > 0) {
   aptInstall(packages);
 }
 const runner = inRoot('test', 'support', 'nvme', 'run.ts');
-process.exit(run(process.execPath, ['--import', 'tsx', runner]) ? 0 : 1);
+process.exit(run(process.execPath, ['--import', 'tsx', runner, ...process.argv.slice(2)]) ? 0 : 1);

@@ -1,5 +1,6 @@
 // In the guest: puts of some kinds, each between two lines that say so. Plain JavaScript over dist,
 // because a compiler takes a minute on an emulated processor.
+import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
@@ -11,13 +12,22 @@ const FUA_WRITE = /block_rq_issue: \S+ F?WF/g;
 const [entry, path] = process.argv.slice(2);
 const { open } = await import(pathToFileURL(entry).href);
 const store = await open(path, { durability: 'sync' });
-const value = Buffer.alloc(1000, 7);
+
+/** Of version v: v in the first four bytes, and as often as it takes. */
+function valueOf(version) {
+  const value = Buffer.alloc(1000, version & 0xff);
+  value.writeUInt32LE(version, 0);
+  return value;
+}
+let version = 0;
 
 /** What a store does behind its puts must not be counted. */
 async function quiet() {
   await store.flush();
   await store.checkpoint();
   await sleep(QUIET_MS);
+  // The journal of the file system is written out 5 s after something is in it.
+  spawnSync('sync');
 }
 
 async function phase(name, puts, put) {
@@ -33,11 +43,13 @@ async function phase(name, puts, put) {
 }
 
 async function oneByOne(puts, durability) {
-  for (let i = 0; i < puts; i++) await store.put(`key-${i}`, value, { durability });
+  for (let i = 0; i < puts; i++) await store.put(`key-${i}`, valueOf(++version), { durability });
 }
 
 async function together(puts) {
-  await Promise.all(Array.from({ length: puts }, (_, i) => store.put(`key-${i}`, value)));
+  await Promise.all(
+    Array.from({ length: puts }, (_, i) => store.put(`key-${i}`, valueOf(++version))),
+  );
 }
 
 await oneByOne(8, 'sync');

@@ -1,11 +1,11 @@
 #!/bin/sh
-# The first process of the guest: the host's files below /host, an ext4 on the NVMe device at /host/mnt.
+# The first process of the guest: the host's files below /host, the NVMe device at /host/mnt.
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
 while read -r module; do insmod "/modules/$module"; done < /modules/order
 mount -t 9p -o trans=virtio,version=9p2000.L,ro,msize=512000 hostroot /host
-mount -t ext4 /dev/nvme0n1 /host/mnt
+mount -t "$(cat /file-system)" /dev/nvme0n1 /host/mnt
 mount --bind /dev /host/dev
 mount -t proc proc /host/proc
 mount -t sysfs sysfs /host/sys

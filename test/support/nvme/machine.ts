@@ -11,9 +11,10 @@ import {
 } from 'node:fs';
 import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { MAKE, type FileSystemKind } from '../power/loop-file-system.js';
 
 const IMAGE_BYTES = 1024 * 1024 * 1024;
-const MODULES = ['nvme', 'virtio_pci', '9pnet_virtio', '9p', 'ext4'] as const;
+const MODULES = ['nvme', 'virtio_pci', '9pnet_virtio', '9p', 'ext4', 'xfs'] as const;
 /** Links to busybox that init.sh needs. */
 const APPLETS = ['sh', 'mount', 'insmod', 'chroot', 'poweroff', 'cat', 'echo'] as const;
 
@@ -32,9 +33,14 @@ export interface DeviceCommand {
 export interface Visit {
   readonly lines: readonly GuestLine[];
   readonly commands: readonly DeviceCommand[];
+  /** The image as it was before. */
+  readonly fresh: string;
+  /** Every write and flush of the device: see block-log.ts. */
+  readonly log: string;
 }
 
 export interface MachineOptions {
+  readonly fileSystem: FileSystemKind;
   /** For the kernel, the image and the trace; what is there already is used again. */
   readonly folder: string;
   readonly init: string;
@@ -96,6 +102,7 @@ function makeInitramfs(folder: string, kernel: ReturnType<typeof kernelOf>, o: M
     ['node', process.execPath],
     ['guest', o.guest],
     ['entry', o.entry],
+    ['file-system', o.fileSystem],
   ] as const) {
     writeFileSync(join(tree, name), text);
   }
@@ -119,8 +126,8 @@ function commandsOf(trace: string): DeviceCommand[] {
 }
 
 /**
- * Boots the kernel on an emulated processor with an NVMe device that has a fresh ext4, and the
- * host's files read-only.
+ * Boots the kernel on an emulated processor with an NVMe device that has a fresh file system, and
+ * the host's files read-only.
  */
 export async function visit(options: MachineOptions): Promise<Visit> {
   const { folder } = options;
@@ -128,17 +135,25 @@ export async function visit(options: MachineOptions): Promise<Visit> {
   const kernel = kernelOf(folder);
   const archive = makeInitramfs(folder, kernel, options);
   const image = join(folder, 'nvme.img');
-  rmSync(image, { force: true });
-  writeFileSync(image, '');
+  const fresh = join(folder, 'fresh.img');
+  const log = join(folder, 'nvme.log');
+  for (const file of [image, log]) {
+    rmSync(file, { force: true });
+    writeFileSync(file, '');
+  }
   truncateSync(image, IMAGE_BYTES);
-  run('mkfs.ext4', ['-q', '-F', image]);
+  const [make = '', ...how] = MAKE[options.fileSystem];
+  run(make, [...how, image]);
+  run('cp', ['--sparse=always', image, fresh]);
   const trace = join(folder, 'commands.trace');
   const qemu = spawn('qemu-system-x86_64', [
     ...['-accel', 'tcg,thread=multi', '-cpu', 'max', '-machine', 'q35', '-smp', '2'],
     ...['-m', '2048', '-nodefaults', '-nographic', '-serial', 'stdio', '-no-reboot'],
     ...['-kernel', join(kernel.root, 'boot', `vmlinuz-${kernel.version}`), '-initrd', archive],
     ...['-append', 'console=ttyS0 quiet panic=-1'],
-    ...['-drive', `file=${image},if=none,format=raw,id=disk`],
+    ...['-blockdev', `driver=file,filename=${image},node-name=image,discard=unmap`],
+    ...['-blockdev', `driver=file,filename=${log},node-name=log`],
+    ...['-blockdev', 'driver=blklogwrites,file=image,log=log,node-name=disk'],
     ...['-device', 'nvme,serial=cairn,drive=disk'],
     ...['-virtfs'],
     'local,path=/,mount_tag=hostroot,security_model=none,readonly=on,multidevs=remap',
@@ -155,5 +170,5 @@ export async function visit(options: MachineOptions): Promise<Visit> {
   await new Promise((resolve) => qemu.on('close', resolve));
   clearTimeout(timer);
   if (errors !== '') console.error(errors);
-  return { lines, commands: commandsOf(trace) };
+  return { lines, commands: commandsOf(trace), fresh, log };
 }

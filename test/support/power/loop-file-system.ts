@@ -7,7 +7,8 @@ export type FileSystemKind = (typeof FILE_SYSTEMS)[number];
 
 /** mkfs.xfs asks for 300 MiB. */
 const IMAGE_BYTES = 384 * 1024 * 1024;
-const MAKE: Readonly<Record<FileSystemKind, readonly string[]>> = {
+/** Program and arguments, for an image that follows. */
+export const MAKE: Readonly<Record<FileSystemKind, readonly string[]>> = {
   ext4: ['mkfs.ext4', '-q', '-F'],
   xfs: ['mkfs.xfs', '-q', '-f'],
 };
@@ -25,6 +26,22 @@ function run(program: string, args: readonly string[]): void {
   const { status, stderr, error } = spawnSync(program, args, { encoding: 'utf8' });
   if (status === 0) return;
   throw new Error(`${program} ${args.join(' ')}: ${error?.message ?? stderr}`);
+}
+
+export function mountImage(image: string, path: string): void {
+  run('mount', ['-o', 'loop', image, path]);
+}
+
+/** What a killed process had in flight holds a mount for a moment. */
+export function unmount(path: string): void {
+  for (let tried = 1; ; tried++) {
+    try {
+      return run('umount', [path]);
+    } catch (error) {
+      if (tried === UNMOUNT_TRIES) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, UNMOUNT_PAUSE_MS);
+    }
+  }
 }
 
 /** What keeps this machine from having one of its own; undefined: nothing. */
@@ -84,21 +101,12 @@ export class LoopFileSystem {
   }
 
   #mount(): void {
-    run('mount', ['-o', 'loop', this.#image, this.path]);
+    mountImage(this.#image, this.path);
     this.#mounted = true;
   }
 
-  /** What a killed process had in flight holds the mount for a moment. */
   #unmount(): void {
-    for (let tried = 1; ; tried++) {
-      try {
-        run('umount', [this.path]);
-        this.#mounted = false;
-        return;
-      } catch (error) {
-        if (tried === UNMOUNT_TRIES) throw error;
-        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, UNMOUNT_PAUSE_MS);
-      }
-    }
+    unmount(this.path);
+    this.#mounted = false;
   }
 }
