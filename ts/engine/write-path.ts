@@ -267,7 +267,9 @@ export class WritePath {
       await this.#space.relief();
       this.#appender.checkWritable();
       await task();
-      return { acknowledged: this.#acknowledge(level) };
+      this.#space.maybeCheckpoint();
+      // Not by the last sequence: since its own record others may have come that ask for no sync.
+      return { acknowledged: this.#acks.waitForAll(level) };
     }).then((result) => result.acknowledged);
   }
 

@@ -28,6 +28,15 @@ describe('a store, whatever its types, agrees with a Map', function () {
           withDirectory((directory) => use(directoryHost(join(directory, 'store')))),
         ));
   }
+
+  // Symptom: a put that had waited for room in the log was never acknowledged as durable.
+  // Cause: it waited for the last sequence of all, of a record that compaction had moved meanwhile.
+  // Fix: it asks for the sync that it waits for.
+  it('acknowledges a put that waited while records were moved', () => {
+    const types = { index: 'DRAM_PET_HASH', value: 'SSD_VALUE_STORE', dram: undefined };
+    const host = async (use: (host: Host) => Promise<void>): Promise<void> => use(simulatedHost());
+    return agrees(1014, { ...types, ssd: 'SSD_BUDDY' }, 'u64', 10, host, 150);
+  });
 });
 
 function agrees(
@@ -36,8 +45,9 @@ function agrees(
   keyType: 'bytes' | 'u64',
   numRuns: number,
   withHost: (use: (host: Host) => Promise<void>) => Promise<void>,
+  commandsMax = COMMANDS_MAX,
 ): Promise<void> {
-  const property = fc.asyncProperty(anyCommands(COMMANDS_MAX), (commands) =>
+  const property = fc.asyncProperty(anyCommands(commandsMax), (commands) =>
     withHost(async (host) => {
       const real: Real = {
         ...{ host, keyType, codec: codecOf(keyType, undefined), level: 'sync' as const },
