@@ -65,7 +65,7 @@ NativeSlotFile::NativeSlotFile(const Napi::CallbackInfo& info)
   reader_ = std::make_unique<SlotReader>(place_, *allocator_, *writer_, *cache_, sink,
                                          &state_[kConsumedReads]);
   retired_ = std::make_unique<RetireQueue>(*allocator_, *reader_);
-  mover_ = std::make_unique<SlotMover>(place_, *allocator_, *writer_, *reader_, sink);
+  mover_ = std::make_unique<SlotMover>(place_, *allocator_, *writer_, *retired_, sink);
   if (!OpenTier(options.Get("tier"))) return;
   self_ = std::make_shared<NativeSlotFile*>(this);
   const Napi::Object self = info.This().As<Napi::Object>();

@@ -74,10 +74,7 @@ Napi::Value NativeSlotFile::MoveSeal(const Napi::CallbackInfo& info) {
 
 /// moveEnd(failed)
 Napi::Value NativeSlotFile::MoveEnd(const Napi::CallbackInfo& info) {
-  if (mover_ != nullptr) {
-    mover_->End(info[0].As<Napi::Boolean>().Value());
-    retired_->FreeUnread();
-  }
+  if (mover_ != nullptr) mover_->End(info[0].As<Napi::Boolean>().Value());
   return info.Env().Undefined();
 }
 

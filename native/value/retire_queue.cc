@@ -37,7 +37,15 @@ void RetireQueue::OnCheckpointEnd() {
   FreeUnread();
 }
 
+void RetireQueue::HoldAll(bool hold) {
+  hold_all_ = hold;
+  if (hold) return;
+  FreeUnread();
+  FreeHeld();
+}
+
 void RetireQueue::FreeUnread() {
+  if (hold_all_) return;
   const uint64_t oldest = reader_.oldest_ticket();
   while (!unread_.empty() && unread_.front().ticket <= oldest) {
     waiting_bytes_ -= SlotBytes(unread_.front().handle);
@@ -58,8 +66,13 @@ void RetireQueue::Free(Handle handle) {
 void RetireQueue::HoldRange(uint64_t begin_bytes, uint64_t end_bytes) {
   hold_begin_bytes_ = begin_bytes;
   hold_end_bytes_ = std::max(begin_bytes, end_bytes);
-  const bool all = begin_bytes >= end_bytes;
-  while (!held_.empty() && (all || (held_.begin()->first + 1) * kHeldBytes <= begin_bytes)) {
+  FreeHeld();
+}
+
+void RetireQueue::FreeHeld() {
+  if (hold_all_) return;
+  const bool all = hold_begin_bytes_ >= hold_end_bytes_;
+  while (!held_.empty() && (all || (held_.begin()->first + 1) * kHeldBytes <= hold_begin_bytes_)) {
     for (const Handle handle : held_.begin()->second) allocator_.Free(handle);
     held_.erase(held_.begin());
   }

@@ -36,6 +36,10 @@ class RetireQueue {
   void OnCheckpointEnd();
   /// Frees what the readers have left; called now and then.
   void FreeUnread();
+  /// A lot of cells is being moved: until it ends no slot becomes free, whatever else it waited for.
+  /// Else a cell of the lot could be used again, and an index that names a slot of it could mean
+  /// another record than the one that was read.
+  void HoldAll(bool hold);
   /// The file is being copied, from its start on, and the copy has come as far as begin_bytes: slots
   /// that reach into [begin_bytes, end_bytes) wait although nothing else wants them. An empty range
   /// ends that. At most one entry per slot of the range is kept, and slots that the copy has passed
@@ -64,6 +68,7 @@ class RetireQueue {
     return allocator_.classes()[HandleClass(handle)].slot_bytes;
   }
   void Free(Handle handle);
+  void FreeHeld();
   void TellUnwanted(Handle handle) {
     if (listener_ != nullptr) listener_->OnUnwanted(handle);
   }
@@ -76,6 +81,7 @@ class RetireQueue {
   std::vector<Handle> current_;  // wait for the one that is being written
   std::deque<Unread> unread_;
   uint64_t waiting_bytes_ = 0;
+  bool hold_all_ = false;
   uint64_t hold_begin_bytes_ = 0;
   uint64_t hold_end_bytes_ = 0;
   std::map<uint64_t, std::vector<Handle>> held_;  // by the MiB that the slot ends in

@@ -19,7 +19,7 @@ size_t SlotMover::Start(bool whole_group, uint64_t live_bytes_max, int64_t token
   CAIRN_ASSERT(cells_.empty());
   taken_ = whole_group ? allocator_.TakeGroup() : allocator_.TakeSparse(live_bytes_max);
   if (taken_.empty()) return 0;
-  ticket_ = reader_.Pin();
+  retired_.HoldAll(true);
   token_ = token;
   cells_taken_ += taken_.size();
   for (const Cell& cell : taken_) AddCell(cell.size_class, cell.offset_bytes);
@@ -99,7 +99,7 @@ void SlotMover::End(bool failed) {
   if (cells_.empty()) return;
   if (failed) allocator_.ReturnSparse(taken_);
   cells_.clear();
-  reader_.Unpin(ticket_);
+  retired_.HoldAll(false);
 }
 
 }  // namespace cairn

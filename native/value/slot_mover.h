@@ -7,7 +7,7 @@
 
 #include "cache/slot_record.h"
 #include "io/completion_sink.h"
-#include "value/slot_reader.h"
+#include "value/retire_queue.h"
 #include "value/slot_writer.h"
 
 namespace cairn {
@@ -16,8 +16,9 @@ namespace cairn {
 /// whole, and places the records that are still wanted anew, in cells of their own. Which are wanted
 /// is the index's business, and so is naming the new places.
 ///
-/// One lot at a time. From Start to End it holds a reader's ticket: no slot of the lot is used
-/// again meanwhile, so a handle that the index still names is still the record that was read.
+/// One lot at a time. From Start to End no slot becomes free (RetireQueue::HoldAll): none of the lot
+/// is used again meanwhile, so a handle that the index still names is still the record that was read.
+/// A reader's ticket would not do: slots that wait for reads from before the lot would become free.
 class SlotMover {
  public:
   struct Record {
@@ -25,9 +26,9 @@ class SlotMover {
     RecordView view;
   };
 
-  SlotMover(const SlotPlace& place, Allocator& allocator, SlotWriter& writer, SlotReader& reader,
+  SlotMover(const SlotPlace& place, Allocator& allocator, SlotWriter& writer, RetireQueue& retired,
             CompletionSink* sink)
-      : place_(place), allocator_(allocator), writer_(writer), reader_(reader), sink_(sink) {}
+      : place_(place), allocator_(allocator), writer_(writer), retired_(retired), sink_(sink) {}
 
   /// Takes cells with about live_bytes_max in live slots, or those of a group, and starts to read
   /// them; `token` is posted when all were. Returns how many; 0: nothing is to be gained, and no
@@ -65,11 +66,10 @@ class SlotMover {
   SlotPlace place_;
   Allocator& allocator_;
   SlotWriter& writer_;
-  SlotReader& reader_;
+  RetireQueue& retired_;
   CompletionSink* sink_;
   SparseCells taken_;
   std::vector<std::unique_ptr<CellRead>> cells_;
-  uint64_t ticket_ = 0;
   int64_t token_ = 0;
   size_t next_read_ = 0;
   size_t in_flight_ = 0;

@@ -422,7 +422,7 @@ TEST(records_of_sparse_cells_move_and_the_cells_are_free) {
   for (int i = 0; i < 32; ++i) {
     if (i % 4 != 1) slots.retired->Discard(placed[std::to_string(i)]);
   }
-  SlotMover mover(slots.place, slots.allocator, *slots.writer, *slots.reader, &slots.sink);
+  SlotMover mover(slots.place, slots.allocator, *slots.writer, *slots.retired, &slots.sink);
   std::vector<double> pairs(4096);
   slots.sink.Take(pairs);
   const size_t cells = mover.Start(/*whole_group=*/false, 1 << 20, kReadToken);
@@ -444,18 +444,45 @@ TEST(records_of_sparse_cells_move_and_the_cells_are_free) {
     }
   }
   EXPECT_EQ(moved, 8u);
-  // The reader's ticket of the lot holds the old slots back.
+  // The lot holds the old slots back.
   EXPECT_EQ(slots.allocator.stats().live_slots, 16u);
   slots.writer->SealLane(SlotWriter::Lane::kMove);
   slots.Settle();
   mover.End(false);
-  slots.retired->FreeUnread();
   EXPECT_EQ(slots.allocator.stats().live_slots, 8u);
   EXPECT_EQ(slots.allocator.stats().allocated_bytes, 2 * kPageBytes);
   for (int i = 1; i < 32; i += 4) {
     EXPECT_EQ(slots.Read(placed[std::to_string(i)], std::to_string(i)),
               std::string(990, 'a' + i % 26));
   }
+}
+
+TEST(no_slot_of_a_lot_becomes_free_when_a_read_from_before_it_ends) {
+  Slots slots(NewDisk());
+  std::vector<Handle> placed;
+  for (int i = 0; i < 32; ++i) placed.push_back(slots.Place(std::to_string(i), std::string(990, 'v')));
+  slots.writer->Seal();
+  slots.Settle();
+  for (int i = 0; i < 32; ++i) {
+    if (i % 4 != 1) slots.retired->Discard(placed[i]);
+  }
+  const uint64_t reader = slots.reader->Pin();
+  slots.retired->Discard(placed[1]);
+  slots.retired->HoldRange(0, uint64_t{1} << 30);
+  SlotMover mover(slots.place, slots.allocator, *slots.writer, *slots.retired, &slots.sink);
+  EXPECT_EQ(mover.Start(/*whole_group=*/false, 1 << 20, kReadToken), 8u);
+  slots.reader->Unpin(reader);
+  slots.retired->FreeUnread();
+  slots.retired->HoldRange(0, 0);
+  slots.retired->Discard(placed[5]);
+  slots.Settle();
+  EXPECT_EQ(slots.allocator.stats().live_slots, 8u);
+  // The cells of a lot that failed may be taken again, and those that are empty by now are free.
+  mover.End(/*failed=*/true);
+  EXPECT_EQ(slots.allocator.stats().live_slots, 6u);
+  EXPECT_EQ(mover.Start(/*whole_group=*/false, 1 << 20, kReadToken), 6u);
+  slots.Settle();
+  mover.End(/*failed=*/true);
 }
 
 TEST(freed_groups_are_punched_but_for_a_few) {
