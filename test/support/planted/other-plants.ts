@@ -113,7 +113,7 @@ export const OTHER_PLANTS: readonly Plant[] = [
         'void writeNumber;\n    this.#give(page);',
       ],
     ],
-    caughtBy: crash('r1000014'),
+    caughtBy: crash('r1000021'),
   },
   {
     name: 'index-image-buffer-reused-in-flight',
@@ -166,7 +166,7 @@ export const OTHER_PLANTS: readonly Plant[] = [
         'return reach(this.#written, sequence, log.writtenSequence, log);',
       ],
     ],
-    caughtBy: mocha('test/ts/engine/acknowledge.test.ts'),
+    caughtBy: mocha('test/ts/robustness/faults.test.ts', 'n-th sync fails: SSD'),
   },
   {
     name: 'write-inside-a-batch',
