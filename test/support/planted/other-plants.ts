@@ -113,7 +113,7 @@ export const OTHER_PLANTS: readonly Plant[] = [
         'void writeNumber;\n    this.#give(page);',
       ],
     ],
-    caughtBy: crash('r1000021'),
+    caughtBy: crash('r1000011'),
   },
   {
     name: 'index-image-buffer-reused-in-flight',
