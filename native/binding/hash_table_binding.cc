@@ -24,7 +24,7 @@ Napi::Value WrapMemory(Napi::Env env, const std::shared_ptr<MappedMemory>& memor
       },
       owner.get());
   // On failure (a runtime without external buffers) nobody will call the finalizer.
-  if (env.IsExceptionPending()) return env.Undefined();
+  if (buffer.IsEmpty()) return env.Undefined();
   (void)owner.release();
   return buffer;
 }

@@ -98,7 +98,7 @@ void NativeIo::Write(const Napi::CallbackInfo& info) {
   operation->block = block;
   IoBuffers::Acquire(block);
   const auto offset = static_cast<uint64_t>(info[1].As<Napi::Number>().Int64Value());
-  const auto durability = info[5].ToBoolean().Value() ? Durability::kSync : Durability::kNone;
+  const auto durability = FlagOf(info[5]) ? Durability::kSync : Durability::kNone;
   files_->io().Write(static_cast<FileId>(file), offset, source, durability, operation);
   UpdateAlive();
 }
@@ -333,6 +333,7 @@ void NativeIo::Register(Napi::Env env, Napi::Object exports) {
                       InstanceMethod<&NativeIo::Wait>("wait"),
                       InstanceMethod<&NativeIo::Dispose>("dispose"),
                   });
+  if (type.IsEmpty()) return;
   env.GetInstanceData<AddonData>()->native_io = Napi::Persistent(type);
   exports.Set("NativeIo", type);
 }

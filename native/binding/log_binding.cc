@@ -7,6 +7,7 @@
 #include <memory>
 #include <utility>
 
+#include "binding/arguments.h"
 #include "binding/bindings.h"
 #include "binding/log_arguments.h"
 #include "binding/raw_function.h"
@@ -169,21 +170,21 @@ Napi::Value StateArray(Napi::Env env, const SharedHandle& handle) {
         std::unique_ptr<std::shared_ptr<LogWriter>> last(data);
       },
       share.get());
-  if (env.IsExceptionPending()) return env.Undefined();
+  if (buffer.IsEmpty()) return env.Undefined();
   (void)share.release();
   return Napi::Float64Array::New(env, state.size(), buffer, 0);
 }
 
 bool ConfigOf(const Napi::Object& options, LogWriterConfig* config) {
   uint64_t token = 0;
-  const bool good = StoreIdOf(options.Get("storeId"), &config->store_id) &&
-                    CountOf(options.Get("segmentBytes"), &config->segment_bytes) &&
-                    CountOf(options.Get("maxGroupBytes"), &config->max_group_bytes) &&
-                    CountOf(options.Get("maxPendingBytes"), &config->max_pending_bytes) &&
-                    CountOf(options.Get("nextSegmentId"), &config->next_segment_id) &&
-                    CountOf(options.Get("previousSequence"), &config->previous_sequence) &&
-                    CountOf(options.Get("firstSequence"), &config->first_sequence) &&
-                    CountOf(options.Get("token"), &token);
+  const bool good = StoreIdOf(Property(options, "storeId"), &config->store_id) &&
+                    CountOf(Property(options, "segmentBytes"), &config->segment_bytes) &&
+                    CountOf(Property(options, "maxGroupBytes"), &config->max_group_bytes) &&
+                    CountOf(Property(options, "maxPendingBytes"), &config->max_pending_bytes) &&
+                    CountOf(Property(options, "nextSegmentId"), &config->next_segment_id) &&
+                    CountOf(Property(options, "previousSequence"), &config->previous_sequence) &&
+                    CountOf(Property(options, "firstSequence"), &config->first_sequence) &&
+                    CountOf(Property(options, "token"), &token);
   config->token = static_cast<int64_t>(token);
   return good && config->segment_bytes % kPageBytes == 0 &&
          config->segment_bytes >= kMinSegmentBytes && config->segment_bytes <= kMaxSegmentBytes &&
@@ -198,7 +199,7 @@ napi_value ConstructWriter(napi_env raw_env, napi_callback_info raw_info) {
       !ConfigOf(info[0].As<Napi::Object>(), &config)) {
     return BadArgument(env, "new NativeLogWriter");
   }
-  const Napi::Value io = info[0].As<Napi::Object>().Get("io");
+  const Napi::Value io = Property(info[0].As<Napi::Object>(), "io");
   FileSet* files = UnwrapFileSet(io);
   if (files == nullptr) return nullptr;
   auto handle = std::make_shared<LogWriterHandle>();

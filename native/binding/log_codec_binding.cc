@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "binding/arguments.h"
 #include "binding/bindings.h"
 #include "binding/log_arguments.h"
 #include "log/checkpoint.h"
@@ -13,7 +14,7 @@ namespace {
 
 Napi::Value TwoWords(Napi::Env env, uint64_t low, uint64_t high) {
   auto buffer = Napi::Buffer<uint8_t>::New(env, 16);
-  if (env.IsExceptionPending()) return env.Undefined();
+  if (buffer.IsEmpty()) return env.Undefined();
   std::memcpy(buffer.Data(), &low, 8);
   std::memcpy(buffer.Data() + 8, &high, 8);
   return buffer;
@@ -23,35 +24,35 @@ Napi::Value TwoWords(Napi::Env env, uint64_t low, uint64_t high) {
 bool ManifestOf(const Napi::Object& source, std::string* config, Manifest* manifest) {
   uint64_t crc = 0;
   const bool good =
-      StoreIdOf(source.Get("storeId"), &manifest->store_id) &&
-      TwoWordsOf(source.Get("hashKey"), &manifest->hash_key_low, &manifest->hash_key_high) &&
-      CountOf(source.Get("generation"), &manifest->generation) &&
-      CountOf(source.Get("durableSequence"), &manifest->durable_sequence) &&
-      CountOf(source.Get("checkpointId"), &manifest->checkpoint_id) &&
-      CountOf(source.Get("checkpointBytes"), &manifest->checkpoint_bytes) &&
-      CountOf(source.Get("checkpointCrc"), &crc) &&
-      CountOf(source.Get("startSequence"), &manifest->start_sequence) &&
-      CountOf(source.Get("firstSegmentId"), &manifest->first_segment_id) &&
-      source.Get("clean").IsBoolean() && source.Get("config").IsString() &&
-      source.Get("entries").IsArray() && crc <= 0xffffffff;
+      StoreIdOf(Property(source, "storeId"), &manifest->store_id) &&
+      TwoWordsOf(Property(source, "hashKey"), &manifest->hash_key_low, &manifest->hash_key_high) &&
+      CountOf(Property(source, "generation"), &manifest->generation) &&
+      CountOf(Property(source, "durableSequence"), &manifest->durable_sequence) &&
+      CountOf(Property(source, "checkpointId"), &manifest->checkpoint_id) &&
+      CountOf(Property(source, "checkpointBytes"), &manifest->checkpoint_bytes) &&
+      CountOf(Property(source, "checkpointCrc"), &crc) &&
+      CountOf(Property(source, "startSequence"), &manifest->start_sequence) &&
+      CountOf(Property(source, "firstSegmentId"), &manifest->first_segment_id) &&
+      Property(source, "clean").IsBoolean() && Property(source, "config").IsString() &&
+      Property(source, "entries").IsArray() && crc <= 0xffffffff;
   if (!good) return false;
   manifest->checkpoint_crc = static_cast<uint32_t>(crc);
-  manifest->clean = source.Get("clean").As<Napi::Boolean>();
-  *config = source.Get("config").As<Napi::String>();
+  manifest->clean = Property(source, "clean").As<Napi::Boolean>();
+  *config = Property(source, "config").As<Napi::String>();
   manifest->config = *config;
-  const auto entries = source.Get("entries").As<Napi::Array>();
+  const auto entries = Property(source, "entries").As<Napi::Array>();
   if (entries.Length() > kManifestMaxEntries) return false;
   for (uint32_t i = 0; i < entries.Length(); ++i) {
-    const Napi::Value item = entries.Get(i);
+    const Napi::Value item = Element(entries, i);
     uint64_t type = 0;
     std::span<std::byte> data;
     if (!item.IsObject()) return false;
     const auto entry = item.As<Napi::Object>();
-    if (!CountOf(entry.Get("type"), &type) || type > 0xffff ||
-        !entry.Get("mandatory").IsBoolean() || !BytesOf(entry.Get("data"), &data)) {
+    if (!CountOf(Property(entry, "type"), &type) || type > 0xffff ||
+        !Property(entry, "mandatory").IsBoolean() || !BytesOf(Property(entry, "data"), &data)) {
       return false;
     }
-    const bool mandatory = entry.Get("mandatory").As<Napi::Boolean>();
+    const bool mandatory = Property(entry, "mandatory").As<Napi::Boolean>();
     manifest->entries.push_back(
         {static_cast<uint16_t>(type), mandatory ? kManifestEntryMandatory : uint16_t{0}, data});
   }

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "binding/arguments.h"
 #include "binding/bindings.h"
 #include "binding/region_buffer.h"
 #include "cache/slot_record.h"
@@ -111,15 +112,15 @@ class NativeMemorySlots final : public Napi::ObjectWrap<NativeMemorySlots> {
 bool ReadOptions(const Napi::Object& options, MemorySlots::Options* slots) {
   const Napi::Env env = options.Env();
   slots->capacity_bytes =
-      static_cast<uint64_t>(options.Get("capacityBytes").As<Napi::Number>().Int64Value());
-  const Napi::Value classes = options.Get("sizeClasses");
+      static_cast<uint64_t>(Property(options, "capacityBytes").As<Napi::Number>().Int64Value());
+  const Napi::Value classes = Property(options, "sizeClasses");
   if (classes.IsArray()) {
     const auto list = classes.As<Napi::Array>();
     for (uint32_t i = 0; i < list.Length(); ++i) {
-      slots->payload_classes.push_back(list.Get(i).As<Napi::Number>().Uint32Value());
+      slots->payload_classes.push_back(Element(list, i).As<Napi::Number>().Uint32Value());
     }
   }
-  const Napi::Value name = options.Get("allocator");
+  const Napi::Value name = Property(options, "allocator");
   if (name.IsString()) {
     const auto kind = MemoryAllocatorKindOf(name.As<Napi::String>().Utf8Value());
     if (!kind) {
@@ -128,17 +129,17 @@ bool ReadOptions(const Napi::Object& options, MemorySlots::Options* slots) {
     }
     slots->allocator = *kind;
   }
-  const Napi::Value pool = options.Get("pool");
-  if (!pool.IsObject()) return true;
+  const Napi::Value pool = Property(options, "pool");
+  if (!pool.IsObject()) return CanCallJs(env);
   std::span<std::byte> store_id;
-  if (!BytesArg(pool.As<Napi::Object>().Get("storeId"), &store_id) || store_id.size() != 16) {
+  if (!BytesArg(Property(pool.As<Napi::Object>(), "storeId"), &store_id) || store_id.size() != 16) {
     ThrowCoded(env, "CAIRN_INVALID_ARGUMENT", "pool.storeId: 16 bytes");
     return false;
   }
-  slots->pool_path = pool.As<Napi::Object>().Get("path").ToString().Utf8Value();
+  slots->pool_path = TextOf(Property(pool.As<Napi::Object>(), "path"));
   std::memcpy(&slots->store_id_low, store_id.data(), 8);
   std::memcpy(&slots->store_id_high, store_id.data() + 8, 8);
-  return true;
+  return CanCallJs(env);
 }
 
 /// new NativeMemorySlots({capacityBytes, sizeClasses?, allocator?, pool?: {path, storeId}})
@@ -405,6 +406,7 @@ void NativeMemorySlots::Register(Napi::Env env, Napi::Object exports) {
                       InstanceMethod<&NativeMemorySlots::Stats>("stats"),
                       InstanceMethod<&NativeMemorySlots::Close>("close"),
                   });
+  if (constructor.IsEmpty()) return;
   constructor.Set("regionBytes", static_cast<double>(MemorySlots::kRegionBytes));
   constructor.Set("recordHeaderBytes", static_cast<double>(kRecordHeaderBytes));
   exports.Set("NativeMemorySlots", constructor);

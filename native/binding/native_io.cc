@@ -74,8 +74,10 @@ NativeIo::NativeIo(const Napi::CallbackInfo& info) : Napi::ObjectWrap<NativeIo>(
   files_->AttachSink(&sink_);
   napi_type_tag_object(env, info.This(), &kNativeIoTag);
   const bool simulated = files_->io().event_fd() < 0;
-  results_ = Napi::Persistent(
-      Napi::Float64Array::New(env, 2 * (simulated ? kPairsMaxSimulated : kPairsMax)));
+  const auto results =
+      Napi::Float64Array::New(env, 2 * (simulated ? kPairsMaxSimulated : kPairsMax));
+  if (results.IsEmpty()) return;
+  results_ = Napi::Persistent(results);
   if (simulated) return;
   sink_.SetListener([this] { OnPosted(); });
   if (!AttachToLoop(env)) {

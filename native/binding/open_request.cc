@@ -11,7 +11,7 @@ namespace cairn {
 namespace {
 
 bool SizeOption(const Napi::Object& options, const char* name, size_t* value) {
-  const Napi::Value given = options.Get(name);
+  const Napi::Value given = Property(options, name);
   const double number = given.IsNumber() ? given.As<Napi::Number>().DoubleValue() : -1;
   if (number >= 0 && number <= 9007199254740991.0 && number == std::floor(number)) {
     *value = static_cast<size_t>(number);
@@ -50,19 +50,18 @@ bool OpenRequest::ReadArguments(const Napi::CallbackInfo& info) {
       !SizeOption(options, "lockTimeoutMs", &lock_timeout_ms)) {
     return false;
   }
-  const Napi::Value backend = options.Get("backend");
-  const std::string name = backend.IsString() ? backend.As<Napi::String>().Utf8Value() : "";
+  const std::string name = TextOf(Property(options, "backend"));
   if (name != "IOURING" && name != "POSIX") {
     ThrowCoded(env_, "CAIRN_INVALID_ARGUMENT", "openDirectory: backend is IOURING or POSIX");
     return false;
   }
   kind_ = name == "IOURING" ? BackendKind::kUring : BackendKind::kPosix;
   directory_options_.lock_timeout_ms = lock_timeout_ms;
-  directory_options_.create = options.Get("create").ToBoolean().Value();
-  directory_options_.read_only = options.Get("readOnly").ToBoolean().Value();
+  directory_options_.create = FlagOf(Property(options, "create"));
+  directory_options_.read_only = FlagOf(Property(options, "readOnly"));
   backend_options_.read_only = directory_options_.read_only;
   done_ = Napi::Persistent(info[2].As<Napi::Function>());
-  return true;
+  return CanCallJs(env_);
 }
 
 Status OpenRequest::Begin() {

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <string_view>
 
+#include "binding/arguments.h"
 #include "binding/bindings.h"
 #include "io/sim_file_set.h"
 
@@ -61,7 +62,7 @@ bool Lookup(const Table& table, const Napi::Value& name, T* found) {
 }
 
 uint64_t NumberOr(const Napi::Object& object, const char* name, uint64_t otherwise) {
-  const Napi::Value value = object.Get(name);
+  const Napi::Value value = Property(object, name);
   return value.IsNumber() ? static_cast<uint64_t>(value.As<Napi::Number>().Int64Value())
                           : otherwise;
 }
@@ -75,8 +76,7 @@ std::vector<SimPlace> PlacesArg(const Napi::Value& value) {
 }
 
 bool Flag(const Napi::Object& object, const char* name) {
-  const Napi::Value value = object.Get(name);
-  return value.IsBoolean() && value.As<Napi::Boolean>().Value();
+  return FlagOf(Property(object, name));
 }
 
 class SimDiskBinding final : public Napi::ObjectWrap<SimDiskBinding> {
@@ -163,25 +163,26 @@ Napi::Value SimDiskBinding::Crash(const Napi::CallbackInfo& info) {
   if (!info[1].IsObject()) return BadArgument(info, "crash takes a choice");
   const auto given = info[1].As<Napi::Object>();
   CrashChoice choice;
-  if (!Lookup(kChoices, given.Get("kind"), &choice.kind)) {
+  if (!Lookup(kChoices, Property(given, "kind"), &choice.kind)) {
     return BadArgument(info, "crash: unknown kind of choice");
   }
   choice.n = NumberOr(given, "n", 0);
   choice.mask = NumberOr(given, "mask", 0);
   choice.seed = NumberOr(given, "seed", 0);
   choice.sector_bytes = static_cast<uint32_t>(NumberOr(given, "sectorBytes", kSimSectorBytes));
-  return Made(info, disk_->Crash(point, choice, !info[2].IsBoolean() || info[2].ToBoolean()));
+  return Made(info, disk_->Crash(point, choice, !info[2].IsBoolean() || FlagOf(info[2])));
 }
 
 /// restart(record = true)
 Napi::Value SimDiskBinding::Restart(const Napi::CallbackInfo& info) {
-  return Made(info, disk_->Restart(!info[0].IsBoolean() || info[0].ToBoolean()));
+  return Made(info, disk_->Restart(!info[0].IsBoolean() || FlagOf(info[0])));
 }
 
 Napi::Value SimDiskBinding::Made(const Napi::CallbackInfo& info, std::shared_ptr<SimDisk> disk) {
-  const Napi::Object made =
-      info.This().As<Napi::Object>().Get("constructor").As<Napi::Function>().New({});
-  if (info.Env().IsExceptionPending()) return info.Env().Undefined();
+  const Napi::Value type = Property(info.This().As<Napi::Object>(), "constructor");
+  if (!type.IsFunction()) return info.Env().Undefined();
+  const Napi::Object made = type.As<Napi::Function>().New({});
+  if (made.IsEmpty()) return info.Env().Undefined();
   Unwrap(made)->disk_ = std::move(disk);
   return made;
 }
@@ -191,17 +192,17 @@ Napi::Value SimDiskBinding::Inject(const Napi::CallbackInfo& info) {
   if (!info[0].IsObject()) return BadArgument(info, "inject takes an object");
   const auto given = info[0].As<Napi::Object>();
   SimFault fault;
-  const std::string name = given.Get("operation").ToString();
+  const std::string name = TextOf(Property(given, "operation"));
   const auto* const kind = std::find_if(std::begin(kInjectable), std::end(kInjectable),
                                         [&](SimKind one) { return name == SimKindName(one); });
   if (kind == std::end(kInjectable)) return BadArgument(info, "inject: unknown operation");
   fault.kind = *kind;
   fault.nth = std::max<uint64_t>(1, NumberOr(given, "nth", 1));
   fault.sticky = Flag(given, "sticky");
-  if (given.Has("errno") && !Lookup(kErrnos, given.Get("errno"), &fault.error_number)) {
+  if (given.Has("errno") && !Lookup(kErrnos, Property(given, "errno"), &fault.error_number)) {
     return BadArgument(info, "inject: unknown errno");
   }
-  if (given.Has("effect") && !Lookup(kEffects, given.Get("effect"), &fault.effect)) {
+  if (given.Has("effect") && !Lookup(kEffects, Property(given, "effect"), &fault.effect)) {
     return BadArgument(info, "inject: unknown effect");
   }
   disk_->Inject(fault);
@@ -246,7 +247,7 @@ Napi::Value SimDiskBinding::AddPlacesRead(const Napi::CallbackInfo& info) {
 Napi::Value SimDiskBinding::PlacesRead(const Napi::CallbackInfo& info) {
   const std::set<SimPlace>& places = disk_->places_read();
   auto words = Napi::Uint32Array::New(info.Env(), 2 * places.size());
-  if (info.Env().IsExceptionPending()) return info.Env().Undefined();
+  if (words.IsEmpty()) return info.Env().Undefined();
   size_t at = 0;
   for (const SimPlace& place : places) {
     words[at++] = place.inode;
@@ -264,12 +265,12 @@ Napi::Value SimDiskBinding::FileNames(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value SimDiskBinding::ReadFile(const Napi::CallbackInfo& info) {
-  const std::string name = info[0].ToString();
+  const std::string name = TextOf(info[0]);
   const SimInode inode = disk_->live().Find(name);
   if (inode == kNoInode) return info.Env().Undefined();
   const SimFileImage& file = disk_->live().File(inode);
   auto bytes = Napi::Uint8Array::New(info.Env(), file.size_bytes());
-  if (info.Env().IsExceptionPending()) return info.Env().Undefined();
+  if (bytes.IsEmpty()) return info.Env().Undefined();
   file.Read(0, std::as_writable_bytes(std::span(bytes.Data(), bytes.ByteLength())));
   return bytes;
 }
@@ -286,26 +287,26 @@ Napi::Value SimDiskBinding::WriteFile(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value SimDiskBinding::RemoveFile(const Napi::CallbackInfo& info) {
-  return Napi::Boolean::New(info.Env(), disk_->RemoveFile(info[0].ToString()));
+  return Napi::Boolean::New(info.Env(), disk_->RemoveFile(TextOf(info[0])));
 }
 
 /// flipBit(name, offset, bit), zeroSector(name, offset), swapSectors(name, left, right): false
 /// when the file has no such place.
 Napi::Value SimDiskBinding::FlipBit(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(),
-                            disk_->FlipBit(info[0].ToString(), info[1].ToNumber().Int64Value(),
-                                           info[2].ToNumber().Uint32Value()));
+                            disk_->FlipBit(TextOf(info[0]), info[1].As<Napi::Number>().Int64Value(),
+                                           info[2].As<Napi::Number>().Uint32Value()));
 }
 
 Napi::Value SimDiskBinding::ZeroSector(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(),
-                            disk_->ZeroSector(info[0].ToString(), info[1].ToNumber().Int64Value()));
+                            disk_->ZeroSector(TextOf(info[0]), info[1].As<Napi::Number>().Int64Value()));
 }
 
 Napi::Value SimDiskBinding::SwapSectors(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(),
-                            disk_->SwapSectors(info[0].ToString(), info[1].ToNumber().Int64Value(),
-                                               info[2].ToNumber().Int64Value()));
+                            disk_->SwapSectors(TextOf(info[0]), info[1].As<Napi::Number>().Int64Value(),
+                                               info[2].As<Napi::Number>().Int64Value()));
 }
 
 Napi::Value SimDiskBinding::Operations(const Napi::CallbackInfo& info) {

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <memory>
 
+#include "binding/arguments.h"
 #include "binding/raw_function.h"
 #include "binding/slot_file.h"
 #include "binding/slot_options.h"
@@ -39,7 +40,7 @@ NativeSlotFile::NativeSlotFile(const Napi::CallbackInfo& info)
   place_.file = static_cast<FileId>(NumberOf(options, "file"));
   opened_bytes_ = place_.files->SizeOf(place_.file);
   uint64_t store_id[2];
-  if (!StoreIdArg(options.Get("storeId"), store_id)) {
+  if (!StoreIdArg(Property(options, "storeId"), store_id)) {
     ThrowCoded(env, "CAIRN_INVALID_ARGUMENT", "NativeSlotFile: storeId takes 16 bytes");
     return;
   }
@@ -47,17 +48,19 @@ NativeSlotFile::NativeSlotFile(const Napi::CallbackInfo& info)
   place_.store_id_high = store_id[1];
 
   const SlotWriter::Options writer = WriterOptionsOf(options);
+  const auto cache_bytes = static_cast<size_t>(NumberOf(options, "cacheBytes"));
   allocator_ = AllocatorOf(options);
+  if (allocator_ == nullptr) return;
 
-  Result<std::span<std::byte>> arena =
-      place_.files->io().ReserveArena(static_cast<size_t>(NumberOf(options, "cacheBytes")));
+  Result<std::span<std::byte>> arena = place_.files->io().ReserveArena(cache_bytes);
   const std::span<std::byte> memory = arena.ok() ? arena.value() : std::span<std::byte>();
   cache_ = std::make_unique<PageCache>(memory);
-  arena_ref_ =
-      Napi::Persistent(memory.empty() ? Napi::ArrayBuffer::New(env, 0)
-                                      : Napi::ArrayBuffer::New(env, memory.data(), memory.size()));
-
+  const auto arena_buffer = memory.empty()
+                                ? Napi::ArrayBuffer::New(env, 0)
+                                : Napi::ArrayBuffer::New(env, memory.data(), memory.size());
   Napi::Float64Array state = Napi::Float64Array::New(env, kStateSlots);
+  if (!CanCallJs(env)) return;
+  arena_ref_ = Napi::Persistent(arena_buffer);
   state_ = state.Data();
   state_ref_ = Napi::Persistent(state);
   CompletionSink* const sink = SinkOf(place_.files);
@@ -66,7 +69,7 @@ NativeSlotFile::NativeSlotFile(const Napi::CallbackInfo& info)
                                          &state_[kConsumedReads]);
   retired_ = std::make_unique<RetireQueue>(*allocator_, *reader_);
   mover_ = std::make_unique<SlotMover>(place_, *allocator_, *writer_, *retired_, sink);
-  if (!OpenTier(options.Get("tier"))) return;
+  if (!OpenTier(Property(options, "tier"))) return;
   self_ = std::make_shared<NativeSlotFile*>(this);
   const Napi::Object self = info.This().As<Napi::Object>();
   if (!AddRawFunction(self, "place", &NativeSlotFile::Place, self_)) return;
@@ -413,6 +416,7 @@ void NativeSlotFile::Register(Napi::Env env, Napi::Object exports) {
                       InstanceAccessor<&NativeSlotFile::GetState>("state"),
                       InstanceAccessor<&NativeSlotFile::GetArena>("arena"),
                   });
+  if (constructor.IsEmpty()) return;
   Napi::Object names = Napi::Object::New(env);
   for (uint32_t slot = 0; slot < kStateSlots; ++slot) names.Set(kStateNames[slot], slot);
   constructor.Set("stateSlots", names);

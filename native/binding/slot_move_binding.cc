@@ -36,6 +36,7 @@ Napi::Value NativeSlotFile::MoveRecords(const Napi::CallbackInfo& info) {
   size_t bytes = 0;
   for (const SlotMover::Record& record : records) bytes += EntryBytes(record);
   Napi::Buffer<std::byte> out = Napi::Buffer<std::byte>::New(env, bytes);
+  if (out.IsEmpty()) return env.Undefined();
   std::memset(out.Data(), 0, bytes);
   std::byte* at = out.Data();
   for (const SlotMover::Record& record : records) {

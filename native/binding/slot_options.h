@@ -9,12 +9,13 @@
 #include "alloc/buddy_allocator.h"
 #include "alloc/size_classes.h"
 #include "alloc/slab_allocator.h"
+#include "binding/arguments.h"
 #include "value/slot_writer.h"
 
 namespace cairn {
 
 inline int64_t NumberOf(const Napi::Object& options, const char* name) {
-  return options.Get(name).As<Napi::Number>().Int64Value();
+  return Property(options, name).As<Napi::Number>().Int64Value();
 }
 
 inline SlotWriter::Options WriterOptionsOf(const Napi::Object& options) {
@@ -27,22 +28,25 @@ inline SlotWriter::Options WriterOptionsOf(const Napi::Object& options) {
   return writer;
 }
 
-/// The allocator that the file's class table is of.
+/// The allocator that the file's class table is of. Null when the environment ends.
 inline std::unique_ptr<Allocator> AllocatorOf(const Napi::Object& options) {
   const auto capacity_bytes = static_cast<uint64_t>(NumberOf(options, "capacityBytes"));
   const auto table = static_cast<ClassTable>(NumberOf(options, "classTable"));
   if (table == kBuddyClassTable) {
     const auto block_bytes = static_cast<uint64_t>(NumberOf(options, "blockBytes"));
+    if (!CanCallJs(options.Env())) return nullptr;
     return std::make_unique<BuddyAllocator>(BuddyAllocator::Options{
         .classes = BlockClasses(block_bytes), .capacity_bytes = capacity_bytes});
   }
   std::vector<uint32_t> payloads;
-  if (options.Get("sizeClasses").IsArray()) {
-    const Napi::Array list = options.Get("sizeClasses").As<Napi::Array>();
+  const Napi::Value classes = Property(options, "sizeClasses");
+  if (classes.IsArray()) {
+    const Napi::Array list = classes.As<Napi::Array>();
     for (uint32_t i = 0; i < list.Length(); ++i) {
-      payloads.push_back(list.Get(i).As<Napi::Number>().Uint32Value());
+      payloads.push_back(Element(list, i).As<Napi::Number>().Uint32Value());
     }
   }
+  if (!CanCallJs(options.Env())) return nullptr;
   return std::make_unique<SlabAllocator>(SlabAllocator::Options{
       .classes = DiskClassesOf(table, std::move(payloads)), .capacity_bytes = capacity_bytes});
 }

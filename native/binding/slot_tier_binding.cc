@@ -1,5 +1,6 @@
 // NativeSlotFile: copies in memory of the records that are asked for most.
 
+#include "binding/arguments.h"
 #include "binding/raw_function.h"
 #include "binding/region_buffer.h"
 #include "binding/slot_file.h"
@@ -12,7 +13,7 @@ std::vector<uint32_t> ClassesOf(const Napi::Value& value) {
   if (!value.IsArray()) return classes;
   const Napi::Array list = value.As<Napi::Array>();
   for (uint32_t i = 0; i < list.Length(); ++i) {
-    classes.push_back(list.Get(i).As<Napi::Number>().Uint32Value());
+    classes.push_back(Element(list, i).As<Napi::Number>().Uint32Value());
   }
   return classes;
 }
@@ -32,15 +33,16 @@ bool NativeSlotFile::OpenTier(const Napi::Value& options) {
   const Napi::Object fields = options.As<Napi::Object>();
   MemoryTier::Options tier;
   tier.capacity_bytes =
-      static_cast<uint64_t>(fields.Get("capacityBytes").As<Napi::Number>().Int64Value());
-  tier.high_watermark_ratio = fields.Get("highWatermarkRatio").As<Napi::Number>().DoubleValue();
-  tier.payload_classes = ClassesOf(fields.Get("sizeClasses"));
-  const auto kind = MemoryAllocatorKindOf(fields.Get("allocator").ToString().Utf8Value());
+      static_cast<uint64_t>(Property(fields, "capacityBytes").As<Napi::Number>().Int64Value());
+  tier.high_watermark_ratio = Property(fields, "highWatermarkRatio").As<Napi::Number>().DoubleValue();
+  tier.payload_classes = ClassesOf(Property(fields, "sizeClasses"));
+  const auto kind = MemoryAllocatorKindOf(TextOf(Property(fields, "allocator")));
   if (!kind) {
     ThrowCoded(options.Env(), "CAIRN_INVALID_ARGUMENT", "tier.allocator: an unknown name");
     return false;
   }
   tier.allocator = *kind;
+  if (!CanCallJs(options.Env())) return false;
   Result<std::unique_ptr<MemoryTier>> created = MemoryTier::Create(std::move(tier));
   if (!created.ok()) {
     ThrowCoded(options.Env(), "CAIRN_NO_SPACE", "the system grants no address space for values");
