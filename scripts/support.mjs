@@ -115,7 +115,7 @@ export function missingBuildPackages() {
 
 /** Debian's own Node.js has its headers in a package; others bring them or are without. */
 function missingHeaders() {
-  const what = 'the headers of Node.js (include/node/uv.h beside its bin folder)';
+  const what = 'the headers of Node.js (include/node beside its bin folder)';
   if (process.execPath.startsWith('/usr/bin/')) return { package: 'libnode-dev', what };
   const hint =
     'The official Node.js archives, the NodeSource packages and the docker images have the headers; ' +

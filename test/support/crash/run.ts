@@ -8,7 +8,7 @@
 // Progress goes to stderr; the last line is 'N passed, N failed', counted in states.
 import { openSync, writeSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { parseArgs } from 'node:util';
+import { readCount, readOptions } from '../options.js';
 import { runCampaign } from './campaign.js';
 import type { CampaignOptions, Place, Tally } from './campaign.js';
 import { checkState, formatState, parseState } from './enumerator.js';
@@ -30,33 +30,28 @@ const USAGE = `Options:
 `;
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: {
-      states: { type: 'string', default: '200000' },
-      seed: { type: 'string', default: '1' },
-      'per-point': { type: 'string', default: '16' },
-      workers: { type: 'string', default: String(availableParallelism()) },
-      workload: { type: 'string' },
-      replay: { type: 'string' },
-      resume: { type: 'string' },
-      from: { type: 'string' },
-      worker: { type: 'string' },
-      position: { type: 'string', default: '' },
-      help: { type: 'boolean', default: false },
-    },
+  const values = readOptions(USAGE, {
+    states: { type: 'string', default: '200000' },
+    seed: { type: 'string', default: '1' },
+    'per-point': { type: 'string', default: '16' },
+    workers: { type: 'string', default: String(availableParallelism()) },
+    workload: { type: 'string' },
+    replay: { type: 'string' },
+    resume: { type: 'string' },
+    from: { type: 'string' },
+    worker: { type: 'string' },
+    position: { type: 'string', default: '' },
   });
-  if (values.help) {
-    process.stdout.write(USAGE);
-    return 0;
-  }
   if (values.replay !== undefined) return replay(values.replay);
   const perPoint =
-    values['per-point'] === 'all' ? Number.POSITIVE_INFINITY : integer(values['per-point']);
+    values['per-point'] === 'all'
+      ? Number.POSITIVE_INFINITY
+      : readCount('per-point', values['per-point'], 1);
   const only = values.workload === undefined ? undefined : workloadByName(values.workload);
-  const workers = only === undefined ? Math.max(1, integer(values.workers)) : 1;
+  const workers = only === undefined ? readCount('workers', values.workers, 1) : 1;
   const options: CampaignOptions = {
-    seed: integer(values.seed),
-    states: Math.ceil(integer(values.states) / workers),
+    seed: readCount('seed', values.seed),
+    states: Math.ceil(readCount('states', values.states, 1) / workers),
     perPoint,
     worker: 0,
     workers,
@@ -66,19 +61,13 @@ async function main(): Promise<number> {
     const from = values.from === undefined ? undefined : (JSON.parse(values.from) as Place);
     const own = {
       ...options,
-      states: integer(values.states),
-      worker: integer(values.worker),
+      states: readCount('states', values.states),
+      worker: readCount('worker', values.worker),
       from,
     };
     return work(own, values.position);
   }
   return supervise(options, values.resume);
-}
-
-function integer(text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`not a count: ${text}`);
-  return value;
 }
 
 async function replay(token: string): Promise<number> {

@@ -2,14 +2,20 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { readCount, readOptions } from '../options.js';
 import { killCycle, newHistory } from './cycle.js';
 
-const { values } = parseArgs({
-  options: { cycles: { type: 'string', default: '100' }, seed: { type: 'string', default: '1' } },
+const USAGE = `Options:
+  --cycles N      processes to kill (default 100)
+  --seed S        of the moments, backends and durability levels (default 1)
+`;
+
+const values = readOptions(USAGE, {
+  cycles: { type: 'string', default: '100' },
+  seed: { type: 'string', default: '1' },
 });
-const cycles = Number(values.cycles);
-let state = Number(values.seed) >>> 0;
+const cycles = readCount('cycles', values.cycles, 1);
+let state = readCount('seed', values.seed) >>> 0;
 const random = (): number => {
   state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
   return state / 2 ** 32;

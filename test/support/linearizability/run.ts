@@ -5,27 +5,31 @@
 //
 // Progress goes to stderr; the last line is 'N passed, N failed', counted in seeds.
 import { availableParallelism, tmpdir } from 'node:os';
-import { parseArgs } from 'node:util';
+import { readCount, readOptions } from '../options.js';
 import { runCell } from './run-cell.js';
 
-const { values } = parseArgs({
-  options: {
-    seeds: { type: 'string', default: '20' },
-    /** The first of them. */
-    seed: { type: 'string', default: '1' },
-    /** Calls for each seed. */
-    operations: { type: 'string', default: '100000' },
-    /** Calls at a time. */
-    clients: { type: 'string', default: '16' },
-    /** Worker threads with a store each; 0: the main thread. */
-    threads: { type: 'string', default: String(availableParallelism()) },
-    directory: { type: 'string', default: tmpdir() },
-  },
+const USAGE = `Options:
+  --seeds N          how many (default 20)
+  --seed S           the first of them (default 1)
+  --operations N     calls for each seed (default 100000)
+  --clients N        calls at a time (default 16)
+  --threads N        worker threads with a store each, 0: the main thread (default: one per processor)
+  --directory PATH   where the stores lie (default: the system's directory for temporary files)
+`;
+
+const values = readOptions(USAGE, {
+  seeds: { type: 'string', default: '20' },
+  seed: { type: 'string', default: '1' },
+  operations: { type: 'string', default: '100000' },
+  clients: { type: 'string', default: '16' },
+  threads: { type: 'string', default: String(availableParallelism()) },
+  directory: { type: 'string', default: tmpdir() },
 });
-const first = Number(values.seed);
-const end = first + Number(values.seeds);
-const [operations, clients] = [Number(values.operations), Number(values.clients)];
-const threads = Number(values.threads);
+const first = readCount('seed', values.seed);
+const end = first + readCount('seeds', values.seeds, 1);
+const operations = readCount('operations', values.operations, 1);
+const clients = readCount('clients', values.clients, 1);
+const threads = readCount('threads', values.threads);
 
 let next = first;
 let failed = 0;

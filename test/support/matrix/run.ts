@@ -6,16 +6,18 @@
 //
 // Progress goes to stderr, the table to stdout; exits with 1 when anything failed.
 import { tmpdir } from 'node:os';
-import { parseArgs } from 'node:util';
+import { readOptions } from '../options.js';
 import { combinations, IO_TYPES, nameOf } from './combination.js';
 import { runMatrix } from './matrix.js';
 
-const { values } = parseArgs({
-  options: {
-    /** Combinations whose names have this in them. */
-    only: { type: 'string', default: '' },
-    directory: { type: 'string', default: tmpdir() },
-  },
+const USAGE = `Options:
+  --only TEXT        combinations whose names have this in them
+  --directory PATH   where the stores lie (default: the system's directory for temporary files)
+`;
+
+const values = readOptions(USAGE, {
+  only: { type: 'string', default: '' },
+  directory: { type: 'string', default: tmpdir() },
 });
 const chosen = combinations().filter((combination) => nameOf(combination).includes(values.only));
 const { table, checks, failures } = await runMatrix(chosen, IO_TYPES, values.directory, (line) => {

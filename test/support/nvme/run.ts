@@ -3,8 +3,8 @@
  * is cut after each command that the device got. Without --fs on ext4 and on xfs.
  */
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
+import { readOptions } from '../options.js';
 import { FILE_SYSTEMS, type FileSystemKind } from '../power/loop-file-system.js';
 import { visit, type DeviceCommand, type GuestLine } from './machine.js';
 import { replay } from './replay.js';
@@ -103,7 +103,11 @@ async function campaign(fileSystem: FileSystemKind): Promise<{ passed: number; f
   return { passed: passed + states - (complete ? 0 : 1), failed: failed + (complete ? 0 : 1) };
 }
 
-const { values } = parseArgs({ options: { fs: { type: 'string' } } });
+const USAGE = `Options:
+  --fs NAME   one of ${FILE_SYSTEMS.join(', ')} (default: each)
+`;
+
+const values = readOptions(USAGE, { fs: { type: 'string' } });
 const kinds = FILE_SYSTEMS.filter((kind) => values.fs === undefined || values.fs === kind);
 if (kinds.length === 0) throw new RangeError(`--fs is one of ${FILE_SYSTEMS.join(', ')}`);
 let passed = 0;

@@ -5,8 +5,8 @@
 //   npm run test:planted -- --only log-sync-skipped
 //
 // The last line is 'N of N caught'.
-import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
+import { readOptions } from '../options.js';
 import { describeCheck, type Check, type Plant } from './plant.js';
 import { PLANTS } from './plants.js';
 import { Scratch, type Outcome } from './scratch.js';
@@ -21,15 +21,11 @@ const USAGE = `Options:
 `;
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: {
-      only: { type: 'string', multiple: true },
-      'skip-clean': { type: 'boolean', default: false },
-      list: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
-    },
+  const values = readOptions(USAGE, {
+    only: { type: 'string', multiple: true },
+    'skip-clean': { type: 'boolean', default: false },
+    list: { type: 'boolean', default: false },
   });
-  if (values.help) return say(USAGE.trimEnd());
   const { only } = values;
   const plants = PLANTS.filter(
     ({ name }) => only === undefined || only.some((begin) => name.startsWith(begin)),
