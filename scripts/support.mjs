@@ -113,10 +113,15 @@ export function missingBuildPackages() {
   return missing;
 }
 
-/** Debian's own Node.js has its headers in a package; others bring them or are without. */
+/**
+ * Debian's own Node.js has its headers in a package; others bring them or are without. That package
+ * would replace a Node.js that is none of Debian's.
+ */
 function missingHeaders() {
   const what = 'the headers of Node.js (include/node beside its bin folder)';
-  if (process.execPath.startsWith('/usr/bin/')) return { package: 'libnode-dev', what };
+  if (capture('dpkg', ['-S', process.execPath])?.startsWith('nodejs:')) {
+    return { package: 'libnode-dev', what };
+  }
   const hint =
     'The official Node.js archives, the NodeSource packages and the docker images have the headers; ' +
     'npm_config_nodedir names another folder with include/node.';
