@@ -166,7 +166,7 @@ export const OTHER_PLANTS: readonly Plant[] = [
         'return reach(this.#written, sequence, log.writtenSequence, log);',
       ],
     ],
-    caughtBy: mocha('test/ts/robustness/faults.test.ts', 'n-th sync fails: SSD'),
+    caughtBy: mocha('test/ts/engine/acknowledge.test.ts'),
   },
   {
     name: 'write-inside-a-batch',
