@@ -214,12 +214,12 @@ Napi::Value NativeMemorySlots::Free(const Napi::CallbackInfo& info) {
   return Number(env, 0);
 }
 
-/// region(index): an ArrayBuffer over 64 MiB of the slots, undefined before the first record is
-/// placed there and where the runtime allows no external buffers. Call once per region.
+/// region(index, bytes): RegionBuffer.
 Napi::Value NativeMemorySlots::Region(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (slots_ == nullptr) return env.Undefined();
-  return RegionBuffer(env, slots_->memory(), info[0].As<Napi::Number>().Uint32Value());
+  return RegionBuffer(env, slots_->memory(), info[0].As<Napi::Number>().Uint32Value(),
+                      info[1].As<Napi::Number>().Uint32Value());
 }
 
 /// record(handle): a Buffer with a copy of the record, header first, or -errno.

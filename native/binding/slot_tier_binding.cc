@@ -100,11 +100,12 @@ Napi::Value NativeSlotFile::GatherTier(const Napi::CallbackInfo& info) {
   return Napi::Number::New(env, static_cast<double>(left));
 }
 
-/// tierRegion(index): as NativeMemorySlots.region.
+/// tierRegion(index, bytes): as NativeMemorySlots.region.
 Napi::Value NativeSlotFile::TierRegion(const Napi::CallbackInfo& info) {
   if (tier_ == nullptr) return info.Env().Undefined();
   return RegionBuffer(info.Env(), tier_->slots().memory(),
-                      info[0].As<Napi::Number>().Uint32Value());
+                      info[0].As<Napi::Number>().Uint32Value(),
+                      info[1].As<Napi::Number>().Uint32Value());
 }
 
 Napi::Value NativeSlotFile::TierStats(const Napi::CallbackInfo& info) {

@@ -19,11 +19,11 @@ export interface NativeMemorySlots {
   /** Frees `handles[from]` to `handles[to - 1]`, which are live. */
   free(handles: Float64Array, from: number, to: number): number;
   /**
-   * Slots `index * regionBytes` and on: the offset of a handle's record is its offset in all
-   * regions. Undefined before a slot there was handed out, and where the runtime has no external
-   * buffers. Call once per region.
+   * The first `bytes` of the slots `index * regionBytes` and on: the offset of a handle's record is
+   * its offset in all regions. Undefined before a slot there was handed out, where the runtime has no
+   * external buffers, and for more bytes than a region has.
    */
-  region(index: number): ArrayBuffer | undefined;
+  region(index: number, bytes: number): ArrayBuffer | undefined;
   /** A copy of the whole record, or -EBADMSG when the handle is not live. */
   record(handle: number): Buffer | number;
   /**

@@ -94,7 +94,7 @@ export interface NativeSlotFile {
     rest: Uint32Array,
   ): number;
   /** As NativeMemorySlots.region. */
-  tierRegion(index: number): ArrayBuffer | undefined;
+  tierRegion(index: number, bytes: number): ArrayBuffer | undefined;
   /** Undefined without a tier. */
   tierStats(): TierStats | undefined;
   updateState(): void;

@@ -2,46 +2,32 @@ import { addon } from '../bindings/addon.js';
 import type { NativeSlotFile } from '../bindings/slot-file.js';
 import { errnoError } from '../bindings/status.js';
 import { gatherFromDevice } from './device-gather.js';
+import { MemoryRegions, REGION_BYTES, type RegionView } from './memory-regions.js';
 import { valueMemory } from './value-memory.js';
 import type { ValueStore } from './value-store.js';
 
-/** Of native/value/memory_slots.h. */
-const REGION_BYTES = 2 ** 26;
-
-interface Region {
-  readonly buffer: ArrayBuffer;
-  readonly words: Int32Array;
-}
-
 /** Values out of the copies in memory, over views of their slots. */
 export class TierValues {
-  readonly #native: NativeSlotFile;
   readonly #headerBytes = addon().NativeSlotFile.recordHeaderBytes;
-  readonly #regions: (Region | undefined)[] = [];
+  readonly #regions: MemoryRegions;
 
   constructor(native: NativeSlotFile) {
-    this.#native = native;
+    this.#regions = new MemoryRegions((index, bytes) => native.tierRegion(index, bytes));
   }
 
   /** @param offset of a record that lies in one region, from the start of all of them. */
   valueAt(offset: number): Buffer {
     const index = Math.floor(offset / REGION_BYTES);
-    const { buffer, words } = this.#regions[index] ?? this.#region(index);
     const begin = offset % REGION_BYTES;
+    const { words } = this.#regions.upTo(index, begin + this.#headerBytes) as RegionView;
     const word = begin >>> 2;
     const valueBytes = (words[word + 1] as number) >>> 0;
     const keyBytes = (words[word + 2] as number) & 0xffffff;
+    const valueBegin = begin + this.#headerBytes + keyBytes;
+    const { buffer } = this.#regions.upTo(index, valueBegin + valueBytes) as RegionView;
     const value = valueMemory(valueBytes);
-    value.set(new Uint8Array(buffer, begin + this.#headerBytes + keyBytes, valueBytes));
+    value.set(new Uint8Array(buffer, valueBegin, valueBytes));
     return value;
-  }
-
-  #region(index: number): Region {
-    const buffer = this.#native.tierRegion(index) as ArrayBuffer;
-    const region = { buffer, words: new Int32Array(buffer) };
-    while (this.#regions.length < index) this.#regions.push(undefined);
-    this.#regions[index] = region;
-    return region;
   }
 }
 
