@@ -114,9 +114,10 @@ async function placeRows(
   slicer: Slicer,
 ): Promise<void> {
   const { parts, writes } = loader;
+  const withSpace = writes.placer.attempts();
   for (let placed = 0; placed < handles.length;) {
     const count = Math.min(ROWS_PER_CALL, handles.length - placed);
-    const done = await writes.placer.withSpace(() =>
+    const done = await withSpace(() =>
       parts.values.placeRows(
         keys,
         rows,

@@ -91,8 +91,7 @@ export class Checkpointer {
     const { log } = this.#parts;
     if (log.liveBytes < this.#threshold() && !log.reserveUsed) return;
     if (!waiting && this.#failedAt !== undefined && log.liveBytes <= this.#failedAt) return;
-    // Its failure is the business of those who wait for the room that it would have made.
-    this.run().catch((error: unknown) => this.#parts.log.starve(error));
+    this.run().catch(() => undefined);
   }
 
   /** One that begins after the call; joins none that runs already. */
@@ -135,7 +134,9 @@ export class Checkpointer {
     try {
       return await running;
     } finally {
-      this.#running = undefined;
+      if (this.#running === running) this.#running = undefined;
+      // Who came meanwhile began none; this one may have freed nothing of what was written since.
+      if (this.#parts.log.hasRoomWaiters && this.stale) this.maybe(true);
     }
   }
 
@@ -145,6 +146,10 @@ export class Checkpointer {
       this.#failedAt = undefined;
     } catch (error) {
       this.#failedAt = this.#parts.log.liveBytes;
+      // The business of all who wait for the room that it would have made, whoever began it; who comes
+      // from here on begins another.
+      this.#running = undefined;
+      this.#parts.log.starve(error);
       throw error;
     }
   }

@@ -37,16 +37,31 @@ export class Placer {
   }
 
   /** Runs `place`; when there is no space, once more after room was made. */
-  async withSpace<T>(place: () => T | Promise<T>): Promise<T> {
-    try {
-      return await place();
-    } catch (error) {
-      if (!isCairnError(error, 'CAIRN_NO_SPACE') || !this.#space.mayMakeRoom()) {
-        throw error;
+  withSpace<T>(place: () => T | Promise<T>): Promise<T> {
+    return this.attempts()(place);
+  }
+
+  /**
+   * {@link withSpace} for the attempts of one write, which may wait in between: room is made for it
+   * again only when that freed some before. Each attempt asks a full device anew, which is waiting
+   * again, so that a write would not end otherwise.
+   */
+  attempts(): <T>(place: () => T | Promise<T>) => Promise<T> {
+    let futile = false;
+    return async (place) => {
+      try {
+        return await place();
+      } catch (error) {
+        if (futile || !isCairnError(error, 'CAIRN_NO_SPACE') || !this.#space.mayMakeRoom()) {
+          throw error;
+        }
+        const { values } = this.#parts;
+        const before = values.stats().allocatedBytes;
+        await this.#space.makeRoom();
+        futile = values.stats().allocatedBytes >= before;
+        return await place();
       }
-      await this.#space.makeRoom();
-      return await place();
-    }
+    };
   }
 
   /**
@@ -58,9 +73,10 @@ export class Placer {
     if (value.length > values.capabilities.inlineBytesMax) {
       return this.withSpace(() => values.placeLarge(key, key.length, value, this.#sequence()));
     }
+    const withSpace = this.attempts();
     for (;;) {
       const place = (): number => values.place(key, key.length, value, this.#sequence(), through);
-      const handle = through ? await this.withSpace(place) : place();
+      const handle = through ? await withSpace(place) : place();
       if (handle !== 0) return handle;
       await values.whenRoom();
     }

@@ -313,8 +313,9 @@ export class WritePath {
 
   async #putWaiting(key: Uint8Array, value: Uint8Array, level: DurabilityLevel): Promise<void> {
     const { keys, values } = this.#parts;
+    const withSpace = this.placer.attempts();
     for (;;) {
-      const tried = await this.placer.withSpace(() => {
+      const tried = await withSpace(() => {
         keys.encodeStored(key, key.length);
         return this.#tryPut(key, value, level);
       });
@@ -437,7 +438,8 @@ export class WritePath {
         'close and reopen the store to write again',
       { operation: 'write', file: cause.file, offset: cause.offset, cause },
     );
-    this.#acks.fail(cause);
+    // What waits may be in the log, so it is not CAIRN_NO_SPACE whatever the cause says.
+    this.#acks.fail(cause.code === 'CAIRN_IO' ? cause : this.#appender.failure);
     this.#parts.log.wake();
   }
 }

@@ -165,6 +165,9 @@ export class Log extends LogState {
   get capacityBytes(): number {
     return Math.max(this.options.capacityBytes ?? 64 * MIB, 4 * this.options.segmentBytes);
   }
+  get hasRoomWaiters(): boolean {
+    return this.roomWaiters.length > 0;
+  }
   /** The failure that ended writing, if one did. */
   get failed(): CairnError | undefined {
     return this.failure;

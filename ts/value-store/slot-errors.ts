@@ -54,6 +54,15 @@ export function placeError(result: number, valueBytes: number): CairnError {
   return errnoError(result, { operation: 'write', file: VALUES_FILE });
 }
 
+/** Whatever the system says of a failed sync, ENOSPC as well: what is on disk is unknown. */
+export function syncError(cause: unknown): CairnError {
+  return new CairnError(
+    'CAIRN_IO',
+    `sync ${VALUES_FILE}: the store takes no more writes until it is reopened`,
+    { operation: 'sync', file: VALUES_FILE, cause },
+  );
+}
+
 export function closedError(): CairnError {
   return new CairnError('CAIRN_CLOSED', `${VALUES_FILE} is closed`, { file: VALUES_FILE });
 }

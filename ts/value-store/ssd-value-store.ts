@@ -8,7 +8,14 @@ import { holdSlots } from './copy-hold.js';
 import { gatherFromDevice } from './device-gather.js';
 import { gatherTiered } from './tier-values.js';
 import { slotFileStats } from './slot-file-stats.js';
-import { closedError, EBADMSG, ENOSPC, misplacedError, placeError } from './slot-errors.js';
+import {
+  closedError,
+  EBADMSG,
+  ENOSPC,
+  misplacedError,
+  placeError,
+  syncError,
+} from './slot-errors.js';
 import { SlotFileMover, type RecordMover } from './record-mover.js';
 import { SlotRecords } from './slot-records.js';
 import { WriterPosts } from './writer-posts.js';
@@ -205,7 +212,7 @@ export class SsdValueStore implements ValueStore {
         this.#fileSet.native.sync(this.#file, token),
       );
     } catch (error) {
-      throw this.#fail(error as CairnError);
+      throw this.#fail(syncError(error));
     }
     return handle;
   }
@@ -416,12 +423,10 @@ export class SsdValueStore implements ValueStore {
   }
 
   /** The kernel may forget what a failed sync should have written: a second one says nothing. */
-  async #syncFile(): Promise<void> {
-    try {
-      await this.#fileSet.sync(this.#file);
-    } catch (error) {
-      throw this.#fail(error as CairnError);
-    }
+  #syncFile(): Promise<void> {
+    return this.#fileSet.sync(this.#file).catch((error: unknown) => {
+      throw this.#fail(syncError(error));
+    });
   }
 
   #fail(cause: CairnError): CairnError {

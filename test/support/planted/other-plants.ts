@@ -195,8 +195,8 @@ export const OTHER_PLANTS: readonly Plant[] = [
     file: 'ts/value-store/ssd-value-store.ts',
     edits: [
       [
-        '      await this.#fileSet.sync(this.#file);\n    } catch (error) {\n      throw this.#fail(error as CairnError);',
-        '      await this.#fileSet.sync(this.#file);\n    } catch (error) {\n      throw error as CairnError;',
+        'this.#fileSet.sync(this.#file).catch((error: unknown) => {\n      throw this.#fail(syncError(error));',
+        'this.#fileSet.sync(this.#file).catch((error: unknown) => {\n      throw syncError(error);',
       ],
     ],
     caughtBy: mocha('test/ts/robustness/faults.test.ts', 'n-th sync fails: SSD'),

@@ -74,6 +74,7 @@ const KINDS: readonly FaultKind[] = [
   { name: 'write is torn', fault: { operation: 'write', effect: 'torn' }, codes: IO },
   { name: 'write finds no space', fault: { operation: 'write', errno: 'ENOSPC' }, codes: SPACE },
   { name: 'sync fails', fault: { operation: 'sync' }, codes: IO },
+  { name: 'sync finds no space', fault: { operation: 'sync', errno: 'ENOSPC' }, codes: SPACE },
   { name: 'sync of the directory fails', fault: { operation: 'syncDirectory' }, codes: IO },
   { name: 'reservation fails', fault: { operation: 'grow' }, codes: IO },
   {
