@@ -33,6 +33,7 @@ const STEPS = [
   ['test:crash', ['--states', '20000000']],
   ['test:kill', ['--cycles', '1000']],
   ['test:power', ['--cycles', '1000']],
+  ['test:loop', ['--cycles', '50']],
   ['test:nvme', []],
 ];
 

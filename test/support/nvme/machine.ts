@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { MAKE, type FileSystemKind } from '../power/loop-file-system.js';
+import { MAKE, type FileSystemKind } from '../loop/devices.js';
 
 const IMAGE_BYTES = 1024 * 1024 * 1024;
 const MODULES = ['nvme', 'virtio_pci', '9pnet_virtio', '9p', 'ext4', 'xfs'] as const;

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { open } from '../../../ts/index.js';
-import { mountImage, unmount } from '../power/loop-file-system.js';
+import { mountImage, unmount } from '../loop/devices.js';
 import { BlockLog } from './block-log.js';
 
 /** As the guest puts them: guest.mjs. */

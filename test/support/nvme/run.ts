@@ -4,8 +4,8 @@
  */
 import { fileURLToPath } from 'node:url';
 import Table from 'cli-table3';
+import { FILE_SYSTEMS, type FileSystemKind } from '../loop/devices.js';
 import { readOptions } from '../options.js';
-import { FILE_SYSTEMS, type FileSystemKind } from '../power/loop-file-system.js';
 import { visit, type DeviceCommand, type GuestLine } from './machine.js';
 import { replay } from './replay.js';
 

@@ -6,7 +6,8 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { killCycle, newHistory } from '../kill/cycle.js';
-import { FILE_SYSTEMS, LoopFileSystem, type FileSystemKind } from './loop-file-system.js';
+import { FILE_SYSTEMS, removeAllAtEnd, type FileSystemKind } from '../loop/devices.js';
+import { LoopFileSystem } from './loop-file-system.js';
 
 const CYCLES_OF_A_STORE = 20;
 const CUT_AFTER_MS_MAX = 150;
@@ -61,6 +62,7 @@ async function campaign(kind: FileSystemKind): Promise<number> {
 const kinds = FILE_SYSTEMS.filter((kind) => values.fs === undefined || values.fs === kind);
 if (kinds.length === 0) throw new RangeError(`--fs is one of ${FILE_SYSTEMS.join(', ')}`);
 let passed = 0;
+removeAllAtEnd();
 try {
   for (const kind of kinds) passed += await campaign(kind);
   console.log(`${passed} passed, 0 failed`);

@@ -1,10 +1,7 @@
 import { join } from 'node:path';
 import { killCycle, newHistory } from '../../support/kill/cycle.js';
-import {
-  FILE_SYSTEMS,
-  LoopFileSystem,
-  whyNoLoopFileSystem,
-} from '../../support/power/loop-file-system.js';
+import { FILE_SYSTEMS, whyNoLoopDevice } from '../../support/loop/devices.js';
+import { LoopFileSystem } from '../../support/power/loop-file-system.js';
 
 const CYCLES = 3;
 
@@ -13,7 +10,7 @@ describe('a file system whose power is cut under load', function () {
   this.timeout(120_000);
   for (const kind of FILE_SYSTEMS) {
     it(`loses no acknowledged write: ${kind}, ${CYCLES} cuts`, async function () {
-      const reason = whyNoLoopFileSystem(kind);
+      const reason = whyNoLoopDevice(kind);
       // npm run test:power installs what is missing; it needs root and loop devices all the same.
       if (reason !== undefined) return this.skip();
       const power = new LoopFileSystem(kind, '/var/tmp');
