@@ -2,9 +2,12 @@
 // Arguments go to mocha: `npm test -- --grep torn`. CAIRN_TEST_LONG=1 tries more damage and faults.
 import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { countResults, inRoot, root, run } from './support.mjs';
 
+/** Files of tests at once: more would keep each other's stores waiting for the device. */
+const JOBS_MAX = 4;
 const forMocha = process.argv.slice(2);
 
 /** Runs a program with its output shown and kept. */
@@ -40,7 +43,9 @@ results.push(await follow(process.execPath, [inRoot('scripts', 'test-native.mjs'
 const files = testFiles('test/ts');
 const mocha = inRoot('node_modules', 'mocha', 'bin', 'mocha.js');
 if (files.length > 0) {
-  const args = [mocha, '--reporter', 'spec', ...forMocha, ...files];
+  // Files that compute (damage, faults, crash states) and files that wait for devices and timers.
+  const jobs = String(Math.min(availableParallelism(), JOBS_MAX));
+  const args = [mocha, '--reporter', 'spec', '--parallel', '--jobs', jobs, ...forMocha, ...files];
   results.push(await follow(process.execPath, args));
 }
 // With a selection of tests the threads under sanitizers are not what is asked for.

@@ -79,6 +79,7 @@ class NativeSlotFile final : public Napi::ObjectWrap<NativeSlotFile> {
   Napi::Value Unpin(const Napi::CallbackInfo& info);
   Napi::Value HoldRange(const Napi::CallbackInfo& info);
   Napi::Value ReserveAhead(const Napi::CallbackInfo& info);
+  Napi::Value ExpectKeys(const Napi::CallbackInfo& info);
   Napi::Value Seal(const Napi::CallbackInfo& info);
   Napi::Value Rewrite(const Napi::CallbackInfo& info);
   Napi::Value Forget(const Napi::CallbackInfo& info);

@@ -398,6 +398,7 @@ void NativeSlotFile::Register(Napi::Env env, Napi::Object exports) {
                       InstanceMethod<&NativeSlotFile::Unpin>("unpin"),
                       InstanceMethod<&NativeSlotFile::HoldRange>("holdRange"),
                       InstanceMethod<&NativeSlotFile::ReserveAhead>("reserveAhead"),
+                      InstanceMethod<&NativeSlotFile::ExpectKeys>("expectKeys"),
                       InstanceMethod<&NativeSlotFile::Seal>("seal"),
                       InstanceMethod<&NativeSlotFile::Rewrite>("rewrite"),
                       InstanceMethod<&NativeSlotFile::Forget>("forget"),

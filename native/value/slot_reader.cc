@@ -47,7 +47,9 @@ SlotReader::Outcome SlotReader::Check(std::span<const std::byte> slot, Handle ha
   *record_bytes = RecordBytes(view.key.size(), view.value.size());
   const bool same = key.empty() || (key.size() == view.key.size() &&
                                     std::equal(key.begin(), key.end(), view.key.begin()));
-  return same ? Outcome::kFound : Outcome::kOtherKey;
+  if (same) return Outcome::kFound;
+  // A write that the device confirmed and lost leaves what was in the slot before.
+  return same_hash_ && !same_hash_(key, view.key) ? Outcome::kDamaged : Outcome::kOtherKey;
 }
 
 SlotReader::Hit SlotReader::Find(Handle handle, std::span<const std::byte> key) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -20,11 +21,12 @@ namespace cairn {
 /// Reads records by handle: from the writer's unwritten runs, from the page cache, or from the
 /// device, with one read of the pages that the slot touches. Slots within a page are read into the
 /// cache; of slots on two pages both are cached by a copy, longer ones are not cached. Every record's
-/// CRC is checked and its key compared.
+/// CRC is checked and its key compared: a record of another key is damage where the two keys have not
+/// the same hash, by which the index names records (set_same_hash).
 ///
 /// A finished read is posted as (token, result): the offset of the record's header in the arena,
-/// or kTakeBase + id of a buffer for Take, or -errno: -EBADMSG when the CRC does not match,
-/// -ENOKEY when the record is of another key. A record in the arena stays in place until the
+/// or kTakeBase + id of a buffer for Take, or -errno: -EBADMSG when it is damaged, -ENOKEY when it is
+/// of another key. A record in the arena stays in place until the
 /// consumer has counted it in `consumed`.
 class SlotReader {
  public:
@@ -41,6 +43,10 @@ class SlotReader {
   SlotReader(const SlotPlace& place, const Allocator& allocator, const SlotWriter& writer,
              PageCache& cache, CompletionSink* sink, const double* consumed);
   ~SlotReader();
+
+  using SameHash = std::function<bool(std::span<const std::byte>, std::span<const std::byte>)>;
+  /// Without it a record of another key is always kOtherKey.
+  void set_same_hash(SameHash same_hash) { same_hash_ = std::move(same_hash); }
 
   /// Told of the records that were read for a key. Outlives the reader.
   void set_listener(SlotListener* listener) { listener_ = listener; }
@@ -106,6 +112,7 @@ class SlotReader {
   CompletionSink* sink_;
   const double* consumed_;
   SlotListener* listener_ = nullptr;
+  SameHash same_hash_;
 
   // A read allocates nothing: memory of its own for each cost a tenth of a cold get.
   ObjectPool<Request> requests_;

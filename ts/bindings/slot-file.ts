@@ -93,6 +93,12 @@ export interface NativeSlotFile {
     rowBytes: number,
     rest: Uint32Array,
   ): number;
+  /**
+   * From now on a record of another key is damaged (-EBADMSG) unless both keys have one hash.
+   *
+   * @param u64 the keys are u64, whose hashes are all different.
+   */
+  expectKeys(hashKey: Uint8Array, u64: boolean): void;
   /** As NativeMemorySlots.region. */
   tierRegion(index: number, bytes: number): ArrayBuffer | undefined;
   /** Undefined without a tier. */
@@ -134,7 +140,7 @@ export interface NativeSlotFileOptions {
   readonly storeId: Uint8Array;
   /** Of the file's header: which classes its handles number. */
   readonly classTable: number;
-  readonly sizeClasses: readonly number[] | undefined;
+  readonly sizeClasses?: readonly number[] | undefined;
   /** SSD_BUDDY: cells are multiples of it. */
   readonly blockBytes: number;
   readonly capacityBytes: number;

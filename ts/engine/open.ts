@@ -149,6 +149,9 @@ async function openParts(
     });
   const index = newIndex();
   opened.push(index);
+  if (index.capabilities.comparesWholeHash === true) {
+    values.expectKeys?.(hashKey, config.key.type);
+  }
   const keys = createKeyCodec(config.key.type, hashKey);
   const meters = new Meters();
   const compaction = tuning.compaction ?? COMPACTION;

@@ -1,5 +1,6 @@
 import { CairnError } from '../common/errors.js';
 import { INDEX_CURSOR_END, type Index, type IndexHandles } from '../index/index.js';
+import { damagedError } from '../value-store/slot-errors.js';
 import type { StoredRecord } from '../value-store/value-store.js';
 import type { VerifyOptions, VerifyReport } from './api.js';
 import { usingHandle } from './page-room.js';
@@ -25,8 +26,9 @@ export async function* walkRecords(
     const unpin = values.pin();
     try {
       const { count, next } = await stepOrDamage(index, cursor, handles, onDamage);
+      const step = { cursor, handles: handles.slice(0, count) };
       cursor = next;
-      yield* readAhead(parts, handles.slice(0, count), onDamage);
+      yield* readAhead(parts, step, onDamage);
     } finally {
       unpin();
     }
@@ -58,16 +60,23 @@ export function stepOf(
   return (index.pages ?? index).handlesFrom(cursor, out);
 }
 
+/** What the index named at a cursor when the walk came there. */
+interface Step {
+  readonly cursor: number;
+  readonly handles: Float64Array;
+}
+
 async function* readAhead(
   parts: StoreParts,
-  handles: Float64Array,
+  step: Step,
   onDamage: (handle: number, error: CairnError) => void,
 ): AsyncGenerator<StoredRecord> {
+  const { handles } = step;
   const reading: Promise<StoredRecord | undefined>[] = [];
   let next = 0;
   const readOne = async (handle: number): Promise<StoredRecord | undefined> => {
     try {
-      return await current(parts, handle, await parts.values.readRecord(handle));
+      return await current(parts, step.cursor, handle, await parts.values.readRecord(handle));
     } catch (error) {
       if (!(error instanceof CairnError)) throw error;
       onDamage(handle, error);
@@ -89,16 +98,36 @@ async function* readAhead(
 /** The record if the index still names it, else what the index names now for its key. */
 async function current(
   parts: StoreParts,
+  cursor: number,
   handle: number,
   record: StoredRecord,
 ): Promise<StoredRecord | undefined> {
   const { key } = record;
   return usingHandle(parts, key, key.length, async (now) => {
     if (now === handle) return record;
+    await checkReplaced(parts, cursor, handle);
     if (now === 0) return undefined;
     const value = await parts.values.read(now, key, key.length);
     return value === undefined ? undefined : { ...record, value };
   });
+}
+
+/**
+ * The record of a handle is not of the key that leads to it. That key was put again or deleted
+ * meanwhile: then the index has the handle no more, and cannot have it again, as the slot is pinned.
+ * Or the record never was of that key.
+ *
+ * @throws CairnError CAIRN_CORRUPTION.
+ */
+async function checkReplaced(
+  { index, values }: StoreParts,
+  cursor: number,
+  handle: number,
+): Promise<void> {
+  if (values.expectKeys === undefined || index.capabilities.comparesWholeHash !== true) return;
+  const handles = new Float64Array(index.capabilities.handlesPerStepMax);
+  const { count } = await stepOf(index, cursor, handles);
+  if (handles.subarray(0, count).includes(handle)) throw damagedError(handle);
 }
 
 /** Reads and checks every record; other keys are served meanwhile. */

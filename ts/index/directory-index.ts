@@ -56,12 +56,7 @@ export interface DirectoryIndexOptions {
  * call into the addon; growth, batches, export and import are native.
  */
 export abstract class DirectoryIndex implements Index {
-  readonly capabilities: IndexCapabilities = {
-    ordered: false,
-    persistent: false,
-    chunkBytesMax: CHUNK_BYTES_MAX,
-    handlesPerStepMax: SEGMENT_ENTRIES_MAX,
-  };
+  readonly capabilities: IndexCapabilities;
   /** For native components that look keys up themselves: UnwrapHashTable. */
   readonly native: NativeHashTable;
 
@@ -94,6 +89,13 @@ export abstract class DirectoryIndex implements Index {
     }
     this.placementMask = placementMask | 0;
     this.identityMask = identityMask | 0;
+    this.capabilities = {
+      ordered: false,
+      persistent: false,
+      chunkBytesMax: CHUNK_BYTES_MAX,
+      handlesPerStepMax: SEGMENT_ENTRIES_MAX,
+      comparesWholeHash: this.identityMask === -1,
+    };
     const masks = [this.placementMask >>> 0, this.identityMask >>> 0] as const;
     try {
       this.native = new native(hashKey, ...masks, initialDepth);

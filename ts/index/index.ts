@@ -17,6 +17,11 @@ export interface IndexCapabilities {
   readonly chunkBytesMax: number;
   /** `out` of {@link Index.handlesFrom} never has to be longer than this. */
   readonly handlesPerStepMax: number;
+  /**
+   * Entries are told apart by d, h and the low 16 bits of x. A record of a key with another hash,
+   * where an entry leads, is then taken for damage; without this its key is taken for absent.
+   */
+  readonly comparesWholeHash?: boolean;
 }
 
 export interface IndexChunk {

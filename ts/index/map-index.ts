@@ -42,6 +42,7 @@ export class MapIndex implements Index {
     persistent: false,
     chunkBytesMax: GROUP_HEADER_BYTES + BLOCK_ENTRIES * ENTRY_BYTES,
     handlesPerStepMax: BLOCK_ENTRIES,
+    comparesWholeHash: true,
   };
 
   readonly #hasher: KeyHasher;

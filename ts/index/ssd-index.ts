@@ -61,6 +61,7 @@ export class SsdIndex implements Index {
       persistent,
       chunkBytesMax: STEP_BUCKETS * (GROUP_HEADER_BYTES + PAGE_ENTRIES * ENTRY_BYTES),
       handlesPerStepMax: STEP_BUCKETS * PAGE_ENTRIES,
+      comparesWholeHash: true,
     };
     this.pages = new SsdIndexPages(this, fileSet, this.#file, this.#buckets, this.#hasher);
   }

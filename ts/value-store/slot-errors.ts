@@ -15,16 +15,18 @@ function offsetOf(handle: Handle): number {
 }
 
 export function readError(result: number, handle: Handle): CairnError {
+  if (result === -EBADMSG) return damagedError(handle);
+  return errnoError(result, { operation: 'read', file: VALUES_FILE, offset: offsetOf(handle) });
+}
+
+export function damagedError(handle: Handle): CairnError {
   const offset = offsetOf(handle);
-  if (result === -EBADMSG) {
-    return new CairnError(
-      'CAIRN_CORRUPTION',
-      `${VALUES_FILE}: the record at offset ${offset} does not match its checksum; ` +
-        'run `cairn verify` and restore the keys it lists from a copy',
-      { operation: 'read', file: VALUES_FILE, offset },
-    );
-  }
-  return errnoError(result, { operation: 'read', file: VALUES_FILE, offset });
+  return new CairnError(
+    'CAIRN_CORRUPTION',
+    `${VALUES_FILE}: the record at offset ${offset} does not match its checksum or its key; ` +
+      'run `cairn verify` and restore the keys it lists from a copy',
+    { operation: 'read', file: VALUES_FILE, offset },
+  );
 }
 
 export function misplacedError(handle: Handle): CairnError {

@@ -73,7 +73,7 @@ export class SsdValueStore implements ValueStore {
   readonly #token: number;
   readonly #tiered: boolean;
   readonly #records: SlotRecords;
-  readonly #sync: GroupedSync;
+  readonly #sync = new GroupedSync(() => this.#syncFile());
   /** Replaced slots the addon has not heard of: a call for each would cost a tenth of a put. */
   readonly #retired = new Float64Array(2 * RETIRED_MAX);
   #retiredCount = 0;
@@ -107,9 +107,7 @@ export class SsdValueStore implements ValueStore {
     const Native = addon().NativeSlotFile;
     this.#native = new Native(fileSet.native, {
       ...options,
-      sizeClasses: options.sizeClasses,
       blockBytes: options.blockBytes ?? 0,
-      tier: options.tier,
       file,
       classTable,
       token: this.#token,
@@ -121,7 +119,6 @@ export class SsdValueStore implements ValueStore {
       stateOf: (name) => this.#stateOf(name),
       flushMoves: () => this.#flushUntil(() => this.#stateOf('unwrittenMoves') === 0),
     });
-    this.#sync = new GroupedSync(() => this.#syncFile());
     this.capabilities = {
       persistent: true,
       resident: false,
@@ -236,6 +233,10 @@ export class SsdValueStore implements ValueStore {
     await this.#flushUntil(() => this.#stateOf('oldestUnwrittenRun') > newest);
   }
 
+  expectKeys(hashKey: Uint8Array, keyType: 'bytes' | 'u64'): void {
+    this.#native.expectKeys(hashKey, keyType === 'u64');
+  }
+
   readNow(handle: Handle, key: Uint8Array, keyLength: number): Buffer | undefined | Pending {
     return this.#records.valueNow(this.#native.get(handle, key, keyLength, -1), handle);
   }
@@ -294,21 +295,20 @@ export class SsdValueStore implements ValueStore {
 
   readRecord(handle: Handle): Promise<StoredRecord> {
     return new Promise((resolve, reject) => {
-      const token = this.#fileSet.channel.once((result) => {
+      const settle = (record: () => StoredRecord): void => {
         try {
-          resolve(this.#records.recordOf(result, handle));
+          resolve(record());
         } catch (error) {
           reject(asError(error));
         }
-      });
+      };
+      const token = this.#fileSet.channel.once((result) =>
+        settle(() => this.#records.recordOf(result, handle)),
+      );
       const found = this.#native.get(handle, NO_KEY, 0, token);
       if (found === null) return this.#started();
       this.#fileSet.channel.unregister(token);
-      try {
-        resolve(this.#records.recordNow(found, handle));
-      } catch (error) {
-        reject(asError(error));
-      }
+      settle(() => this.#records.recordNow(found, handle));
     });
   }
 

@@ -172,6 +172,14 @@ export interface ValueStore {
     sequence: number,
     handles: Float64Array,
   ): number;
+  /**
+   * A record of another key than its handle was looked up for is damaged from now on, unless both keys
+   * have one hash: the index compares all of it. Without this, or without the method, a read then
+   * answers undefined.
+   *
+   * @param hashKey 16 bytes.
+   */
+  expectKeys?(hashKey: Uint8Array, keyType: 'bytes' | 'u64'): void;
   /** Makes every record written so far durable. A failure is final for the store's writes. */
   syncData(): Promise<void>;
   /**

@@ -73,8 +73,8 @@ export const VALUE_PLANTS: readonly Plant[] = [
     file: 'native/value/slot_reader.cc',
     edits: [
       [
-        'return same ? Outcome::kFound : Outcome::kOtherKey;',
-        '(void)same;\n  return Outcome::kFound;',
+        'if (same) return Outcome::kFound;\n  // A write',
+        '(void)same;\n  return Outcome::kFound;\n  // A write',
       ],
     ],
     caughtBy: native('value_test', 'a_record_of_another_key'),
@@ -228,5 +228,17 @@ export const VALUE_PLANTS: readonly Plant[] = [
       ],
     ],
     caughtBy: mocha('test/ts/robustness/pool.test.ts', 'is not believed'),
+  },
+  {
+    name: 'other-record-taken-for-a-collision',
+    what: 'a record of another key makes the key of its slot absent',
+    file: 'native/value/slot_reader.cc',
+    edits: [
+      [
+        'same_hash_ && !same_hash_(key, view.key) ? Outcome::kDamaged : Outcome::kOtherKey',
+        'Outcome::kOtherKey',
+      ],
+    ],
+    caughtBy: mocha('test/ts/robustness/other-record.test.ts'),
   },
 ];
