@@ -35,6 +35,7 @@ export class EngineProcess {
     { resolve: (a: StageAnswer) => void; reject: (e: Error) => void }
   >();
   #next = 0;
+  #ended: Error | undefined;
 
   constructor(name: string) {
     this.name = name;
@@ -53,8 +54,8 @@ export class EngineProcess {
     });
     this.#child.on('exit', (code, signal) => {
       running.delete(this);
-      const error = new Error(`the process of ${name} ended: ${signal ?? code}`);
-      for (const one of this.#waiting.values()) one.reject(error);
+      this.#ended = new Error(`the process of ${name} ended: ${signal ?? code}`);
+      for (const one of this.#waiting.values()) one.reject(this.#ended);
       this.#waiting.clear();
     });
   }
@@ -64,11 +65,14 @@ export class EngineProcess {
   }
 
   run(stage: Stage): Promise<StageAnswer> {
+    if (this.#ended !== undefined) return Promise.reject(this.#ended);
     const id = this.#next;
     this.#next += 1;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
-      this.#child.send({ id, stage });
+      this.#child.send({ id, stage }, (error) => {
+        if (error !== null) reject(error);
+      });
     });
   }
 

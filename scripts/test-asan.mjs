@@ -8,10 +8,10 @@ import { buildAddon, finish, mocha, runtimeLibraries } from './instrumented.mjs'
 import { inRoot } from './support.mjs';
 
 const short = process.argv.includes('--short');
-const THREADS = 'test/ts/robustness/threads.test.ts';
+const THREADS = ['test/ts/robustness/threads.test.ts', 'test/ts/robustness/ending.test.ts'];
 const FILES = short
-  ? [THREADS]
-  : [THREADS, 'test/ts/engine/*.test.ts', 'test/ts/bindings/*.test.ts'];
+  ? THREADS
+  : [...THREADS, 'test/ts/engine/*.test.ts', 'test/ts/bindings/*.test.ts'];
 
 /** @param leaks node leaks a few bytes of its own for each external it makes. */
 function run(addon, libraries, leaks, more = []) {
