@@ -113,10 +113,20 @@ ${tools};;
 
   it('says where the headers of a Node.js without them come from', async () => {
     const outcome = await setUp({ programs: TOOLS, execPath: '/nowhere/bin/node' });
-    assertOneMessage(outcome, /uv\.h.*npm_config_nodedir/);
+    assertOneMessage(outcome, /headers of Node\.js.*npm_config_nodedir/);
     assert.doesNotMatch(outcome.stderr, /apt-get/);
-    const debian = await setUp({ programs: TOOLS, execPath: '/usr/bin/nowhere/node' });
-    assert.match(debian.stderr, /uv\.h.*apt-get install libnode-dev/);
+  });
+
+  it("names their package where Node.js is Debian's, and there alone", async () => {
+    // Symptom: it replaced a Node.js 20 that had been copied to /usr/bin with Debian's Node.js 18.
+    // Cause: every Node.js below /usr/bin was taken for Debian's.
+    const execPath = '/usr/bin/nowhere/node';
+    const owned = { ...TOOLS, dpkg: 'echo "nodejs: $2"' };
+    const debian = await setUp({ programs: owned, execPath });
+    assert.match(debian.stderr, /headers of Node\.js.*apt-get install libnode-dev/);
+    const copied = await setUp({ programs: { ...TOOLS, dpkg: 'exit 1' }, execPath });
+    assertOneMessage(copied, /headers of Node\.js.*npm_config_nodedir/);
+    assert.doesNotMatch(copied.stderr, /apt-get/);
   });
 
   it('says what npm needs when it cannot reach it', async () => {
