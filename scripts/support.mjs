@@ -66,6 +66,21 @@ export function aptInstall(packages) {
   if (!aptGet(install, { quietly: true }) && aptGet(['update'], { quietly: true })) aptGet(install);
 }
 
+/** For tests on file systems of their own: installs what makes and mounts them, or ends the process. */
+export function needFileSystems(test) {
+  if (process.getuid() !== 0) {
+    console.error(`${test}: only root may mount a file system`);
+    console.log('0 passed, 1 failed');
+    process.exit(1);
+  }
+  const brings = { 'mkfs.ext4': 'e2fsprogs', 'mkfs.xfs': 'xfsprogs', mount: 'mount' };
+  const missing = Object.keys(brings).filter((name) => !hasProgram(name));
+  if (missing.length === 0) return;
+  const packages = missing.map((name) => brings[name]);
+  console.log(`${test}: installing ${packages.join(' ')} with apt-get`);
+  aptInstall(packages);
+}
+
 /** Modification time in ms; 0 when there is no such file. */
 export function modified(path) {
   return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;

@@ -1,21 +1,9 @@
 // Installs what makes and mounts a file system of its own, builds the library that refuses O_DIRECT,
 // then runs test/support/loop/run.ts.
 import { mkdirSync } from 'node:fs';
-import { aptInstall, hasProgram, inRoot, run } from './support.mjs';
+import { inRoot, needFileSystems, run } from './support.mjs';
 
-const PACKAGES = { 'mkfs.ext4': 'e2fsprogs', 'mkfs.xfs': 'xfsprogs', mount: 'mount' };
-
-if (process.getuid() !== 0) {
-  console.error('test:loop: only root may mount a file system');
-  console.log('0 passed, 1 failed');
-  process.exit(1);
-}
-const missing = Object.keys(PACKAGES).filter((name) => !hasProgram(name));
-if (missing.length > 0) {
-  const packages = missing.map((name) => PACKAGES[name]);
-  console.log(`test:loop: installing ${packages.join(' ')} with apt-get`);
-  aptInstall(packages);
-}
+needFileSystems('test:loop');
 const library = inRoot('build', 'loop', 'refuse-direct.so');
 mkdirSync(inRoot('build', 'loop'), { recursive: true });
 const source = inRoot('test', 'support', 'loop', 'refuse-direct.c');

@@ -4,23 +4,27 @@
  */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { killCycle, newHistory } from '../kill/cycle.js';
 import { FILE_SYSTEMS, removeAllAtEnd, type FileSystemKind } from '../loop/devices.js';
+import { readCount, readOptions } from '../options.js';
 import { LoopFileSystem } from './loop-file-system.js';
 
 const CYCLES_OF_A_STORE = 20;
 const CUT_AFTER_MS_MAX = 150;
 
-const { values } = parseArgs({
-  options: {
-    cycles: { type: 'string', default: '100' },
-    seed: { type: 'string', default: '1' },
-    fs: { type: 'string' },
-  },
+const USAGE = `Options:
+  --cycles N   power cuts on each file system (default 100)
+  --seed S     of the moments, backends and durability levels (default 1)
+  --fs NAME    one of ${FILE_SYSTEMS.join(', ')} (default: each)
+`;
+
+const values = readOptions(USAGE, {
+  cycles: { type: 'string', default: '100' },
+  seed: { type: 'string', default: '1' },
+  fs: { type: 'string' },
 });
-const cycles = Number(values.cycles);
-let state = Number(values.seed) >>> 0;
+const cycles = readCount('cycles', values.cycles, 1);
+let state = readCount('seed', values.seed) >>> 0;
 const random = (): number => {
   state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
   return state / 2 ** 32;
