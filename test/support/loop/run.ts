@@ -35,6 +35,7 @@ let passed = 0;
 let failed = 0;
 for (const name of names as (keyof typeof KINDS)[]) {
   for (const kind of systems) {
+    const failedBefore = failed;
     const total = { acknowledged: 0, refusals: 0, ended: 0 };
     for (let cycle = 0; cycle < cycles; cycle++) {
       const seed = firstSeed + cycle;
@@ -52,7 +53,8 @@ for (const name of names as (keyof typeof KINDS)[]) {
     }
     const ended = name === 'thin' ? `, ${total.ended} stores that ended writing` : '';
     console.error(
-      `${name}, ${kind}: ${total.acknowledged} acknowledged writes, none lost, ` +
+      `${name}, ${kind}: ${total.acknowledged} acknowledged writes, ` +
+        `${failed === failedBefore ? 'none lost' : `${failed - failedBefore} cycles failed`}, ` +
         `${total.refusals} refused${ended}`,
     );
   }
