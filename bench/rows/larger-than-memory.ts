@@ -49,7 +49,7 @@ export async function largerThanMemory(context: BenchContext): Promise<RowResult
       // A compaction of 2 GiB in this little memory would take minutes; loading in key order needs none.
       await loader.run({ stage: 'settle', loaded: false });
       await loader.close();
-      // Reading begins without what loading left in memory: lmdb's process would not survive with it.
+      // Reading begins in a process in whose memory loading left nothing.
       await (await start()).sample({ stage: 'check', count: 50 });
     }
     context.say('larger than memory: reading');
