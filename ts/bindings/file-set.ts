@@ -1,3 +1,4 @@
+import { getSystemErrorName } from 'node:util';
 import { CairnError, type ErrorCode } from '../common/errors.js';
 import {
   addon,
@@ -56,8 +57,8 @@ export class FileSet {
   }
 
   /**
-   * Opens a directory, which this process then has for itself. Where the host forbids io_uring, a
-   * warning is emitted and the POSIX backend takes its place.
+   * Opens a directory, which this process then has for itself. Where the host forbids io_uring, one
+   * warning a thread is emitted and the POSIX backend takes its place.
    *
    * @throws CairnError CAIRN_LOCKED, CAIRN_NOT_FOUND, CAIRN_IO, CAIRN_ADDON_MISSING.
    */
@@ -67,11 +68,7 @@ export class FileSet {
     if (options.backend !== 'IOURING' || statusName(first.status) !== 'kUnsupported') {
       throw statusError(first.status);
     }
-    const { message } = statusError(first.status);
-    process.emitWarning(`io_uring is not available (${message}); using threads instead`, {
-      type: 'CairnWarning',
-      code: 'CAIRN_IOURING_UNAVAILABLE',
-    });
+    warnOfThreads(first.status);
     const second = await openNative(path, { ...options, backend: 'POSIX' });
     if (second.io === null) throw statusError(second.status);
     return new FileSet(second.io);
@@ -377,5 +374,18 @@ function misuse(error: unknown, operation: string, file: string | undefined): Er
     operation,
     file,
     cause: error,
+  });
+}
+
+let warned = false;
+
+/** Once: what the host forbids it forbids to each store. */
+function warnOfThreads({ operation, errno }: NativeStatus): void {
+  if (warned) return;
+  warned = true;
+  const reason = `${operation}: ${getSystemErrorName(-errno)}`;
+  process.emitWarning(`io_uring is not available (${reason}); using threads instead`, {
+    type: 'CairnWarning',
+    code: 'CAIRN_IOURING_UNAVAILABLE',
   });
 }
