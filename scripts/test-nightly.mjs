@@ -23,6 +23,7 @@ const LONG_TESTS = [
 /** Scripts of package.json with their arguments; those that are not there are left out. */
 const STEPS = [
   ['test', []],
+  ['test:posix', []],
   ['test:fuzz', ['--seconds', '60']],
   ['test:asan', []],
   ['test:tsan', []],
