@@ -24,7 +24,12 @@ export class Appender {
     return this.#sequence;
   }
 
-  /** False when the log has no room; nothing was done then. @throws CairnError. */
+  /**
+   * False when the log has no room; nothing was done then.
+   *
+   * @throws CairnError what ended writing, here for all: it may have happened while a write waited
+   *   for something else.
+   */
   append(
     kind: number,
     flags: number,
@@ -33,6 +38,7 @@ export class Appender {
     wantSync: boolean,
     urgent = false,
   ): boolean {
+    this.checkWritable();
     const { keys, log, meters } = this.#parts;
     const { bytes, length } = keys;
     const sequence = this.#sequence + 1;
@@ -52,6 +58,7 @@ export class Appender {
    */
   putRows(keys: BigUint64Array, handles: Float64Array, from: number, count: number): number {
     const { index, log, values, meters } = this.#parts;
+    this.checkWritable();
     const bytes = new Uint8Array(keys.buffer, keys.byteOffset, keys.byteLength);
     const done = values.capabilities.persistent
       ? log.appendRows(bytes, from, count, handles, this.#sequence + 1)

@@ -59,7 +59,6 @@ export class PlacedAppends {
     for (let from = 0; from < keys.length;) {
       const count = Math.min(ROWS_PER_STEP, keys.length - from);
       await pages.wait(placer, count);
-      this.#appender.checkWritable();
       const done = this.#appender.putRows(keys, handles, from, count);
       from += done;
       if (done < count) await log.wait();

@@ -431,15 +431,16 @@ export class WritePath {
 
   /** Writes stop for good; reads go on. Only reopening clears it (DESIGN decision 10). */
   fail(cause: CairnError): void {
-    if (this.#appender.failure !== undefined) return;
-    this.#appender.failure = new CairnError(
+    const first = this.#appender.failure === undefined;
+    this.#appender.failure ??= new CairnError(
       'CAIRN_IO',
       'a write to the store failed earlier, so what is on disk is unknown: reads go on, ' +
         'close and reopen the store to write again',
       { operation: 'write', file: cause.file, offset: cause.offset, cause },
     );
-    // What waits may be in the log, so it is not CAIRN_NO_SPACE whatever the cause says.
+    // What waits may be in the log, so it is not CAIRN_NO_SPACE whatever the cause says. A later
+    // failure rejects what has begun to wait since, for records that were in the log before the first.
     this.#acks.fail(cause.code === 'CAIRN_IO' ? cause : this.#appender.failure);
-    this.#parts.log.wake();
+    if (first) this.#parts.log.wake();
   }
 }

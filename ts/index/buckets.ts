@@ -433,9 +433,12 @@ export class Buckets {
 
   /** What is in the file is unknown, but for what checkpoints name: nothing is written any more. */
   fail(error: Error): void {
-    if (this.failure !== undefined || this.#closed) return;
-    this.failure = error as CairnError;
-    this.onFailure(this.failure);
+    if (this.#closed) return;
+    if (this.failure === undefined) {
+      this.failure = error as CairnError;
+      this.onFailure(this.failure);
+    }
+    // Also of a later one: each write that ends is waited for.
     for (const watcher of this.#watchers.splice(0)) watcher(undefined);
     this.#pump();
     this.#relieve();

@@ -22,6 +22,8 @@ const ROUNDS_MAX = 16;
  */
 export async function writeCheckpoint(buckets: Buckets): Promise<Uint8Array[]> {
   await settlePending(buckets);
+  // From here on it is heard of at once: nothing would be written that could be waited for.
+  throwFailure(buckets);
   const { cache, writer, file } = buckets;
   cache.wantDirty();
   for (let rounds = 0; cache.wanted > 0 || !writeSplit(buckets, rounds);) {

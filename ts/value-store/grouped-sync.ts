@@ -1,14 +1,26 @@
+import type { FileId, FileSet } from '../bindings/file-set.js';
+import type { FinalFailure } from './final-failure.js';
+import { syncError } from './slot-errors.js';
+import { VALUES_FILE } from './values-file.js';
+
 /**
- * Shares one running sync among all who ask while it runs: whoever asks during a sync gets the next
- * one, because the running one may have begun before their write ended.
+ * Syncs the values file. All who ask while a sync runs share the next one, because the running one
+ * may have begun before their write ended.
+ *
+ * The kernel may forget what a failed sync should have written: another would tell of success. So
+ * after the first failure, whatever it was of, there is none, also for those that wait already.
  */
 export class GroupedSync {
-  readonly #sync: () => Promise<void>;
+  readonly #fileSet: FileSet;
+  readonly #file: FileId;
+  readonly #failure: FinalFailure;
   #running: Promise<void> | undefined;
   #next: Promise<void> | undefined;
 
-  constructor(sync: () => Promise<void>) {
-    this.#sync = sync;
+  constructor(fileSet: FileSet, file: FileId, failure: FinalFailure) {
+    this.#fileSet = fileSet;
+    this.#file = file;
+    this.#failure = failure;
   }
 
   run(): Promise<void> {
@@ -20,6 +32,19 @@ export class GroupedSync {
     return this.#next;
   }
 
+  /** Blocks; one that runs goes on beside it. */
+  block(): void {
+    this.#failure.check();
+    try {
+      const { native } = this.#fileSet;
+      this.#fileSet.runSync('sync', VALUES_FILE, (token) => native.sync(this.#file, token));
+    } catch (error) {
+      throw this.#failure.set(syncError(error));
+    }
+    // Another sync may have failed meanwhile, and taken the error with it.
+    this.#failure.check();
+  }
+
   #start(): Promise<void> {
     this.#next = undefined;
     const running = this.#sync().finally(() => {
@@ -27,5 +52,15 @@ export class GroupedSync {
     });
     this.#running = running;
     return running;
+  }
+
+  async #sync(): Promise<void> {
+    this.#failure.check();
+    try {
+      await this.#fileSet.sync(this.#file);
+    } catch (error) {
+      throw this.#failure.set(syncError(error));
+    }
+    this.#failure.check();
   }
 }

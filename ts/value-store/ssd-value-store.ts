@@ -3,19 +3,13 @@ import type { FileId, FileSet } from '../bindings/file-set.js';
 import type { NativeSlotFile, NativeTierOptions } from '../bindings/slot-file.js';
 import { errnoError } from '../bindings/status.js';
 import { asError, type CairnError, type OnDamage } from '../common/errors.js';
+import { FinalFailure } from './final-failure.js';
 import { GroupedSync } from './grouped-sync.js';
 import { holdSlots } from './copy-hold.js';
 import { gatherFromDevice } from './device-gather.js';
 import { gatherTiered } from './tier-values.js';
 import { slotFileStats } from './slot-file-stats.js';
-import {
-  closedError,
-  EBADMSG,
-  ENOSPC,
-  misplacedError,
-  placeError,
-  syncError,
-} from './slot-errors.js';
+import { closedError, EBADMSG, ENOSPC, misplacedError, placeError } from './slot-errors.js';
 import { SlotFileMover, type RecordMover } from './record-mover.js';
 import { SlotRecords } from './slot-records.js';
 import { WriterPosts } from './writer-posts.js';
@@ -73,14 +67,12 @@ export class SsdValueStore implements ValueStore {
   readonly #token: number;
   readonly #tiered: boolean;
   readonly #records: SlotRecords;
-  readonly #sync = new GroupedSync(() => this.#syncFile());
+  readonly #failure = new FinalFailure();
+  readonly #sync: GroupedSync;
   /** Replaced slots the addon has not heard of: a call for each would cost a tenth of a put. */
   readonly #retired = new Float64Array(2 * RETIRED_MAX);
   #retiredCount = 0;
   readonly #posts = new WriterPosts();
-  /** What ended writing for good. */
-  #failure: CairnError | undefined;
-  #onFailure: ((cause: CairnError) => void) | undefined;
   #closed = false;
 
   static async open(fileSet: FileSet, options: SsdValueStoreOptions): Promise<SsdValueStore> {
@@ -102,6 +94,7 @@ export class SsdValueStore implements ValueStore {
     const { file, classTable } = opened;
     this.#fileSet = fileSet;
     this.#file = file;
+    this.#sync = new GroupedSync(fileSet, file, this.#failure);
     this.#readOnly = options.readOnly;
     this.#token = fileSet.channel.register((result) => this.#onPost(result));
     const Native = addon().NativeSlotFile;
@@ -140,7 +133,7 @@ export class SsdValueStore implements ValueStore {
     sequence: number,
     through = false,
   ): Handle {
-    if (this.#failure !== undefined) throw this.#failure;
+    this.#failure.check();
     const handle = this.#native.place(through ? 1 : 0, key, keyLength, value, sequence);
     this.#started();
     if (handle < 0) throw placeError(handle, value.length);
@@ -157,7 +150,7 @@ export class SsdValueStore implements ValueStore {
     sequence: number,
     handles: Float64Array,
   ): number {
-    if (this.#failure !== undefined) throw this.#failure;
+    this.#failure.check();
     const placed = this.#native.placeRows(keys, rows, rowBytes, from, count, sequence, handles);
     this.#started();
     if (placed < 0) throw placeError(placed, rowBytes);
@@ -175,7 +168,7 @@ export class SsdValueStore implements ValueStore {
     value: Uint8Array,
     sequence: number,
   ): Promise<Handle> {
-    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    if (this.#failure.cause !== undefined) return Promise.reject(this.#failure.cause);
     return new Promise((resolve, reject) => {
       const valueLength = value.length;
       const token = this.#fileSet.channel.once((result) => {
@@ -193,7 +186,7 @@ export class SsdValueStore implements ValueStore {
   }
 
   placeLargeSync(key: Uint8Array, keyLength: number, value: Uint8Array, sequence: number): Handle {
-    if (this.#failure !== undefined) throw this.#failure;
+    this.#failure.check();
     let handle = 0;
     try {
       this.#fileSet.runSync('write', VALUES_FILE, (token) => {
@@ -204,30 +197,22 @@ export class SsdValueStore implements ValueStore {
       if (handle > 0) this.#native.discard(handle);
       throw error;
     }
-    try {
-      this.#fileSet.runSync('sync', VALUES_FILE, (token) =>
-        this.#fileSet.native.sync(this.#file, token),
-      );
-    } catch (error) {
-      throw this.#fail(syncError(error));
-    }
+    this.#sync.block();
     return handle;
   }
 
   syncData(): Promise<void> {
     if (this.#closed) return Promise.reject(closedError());
-    if (this.#failure !== undefined) return Promise.reject(this.#failure);
     return this.#sync.run();
   }
 
   onFailure(callback: (cause: CairnError) => void): void {
-    this.#onFailure = callback;
-    if (this.#failure !== undefined) callback(this.#failure);
+    this.#failure.onFailure(callback);
   }
 
   async flush(): Promise<void> {
     if (this.#closed) throw closedError();
-    if (this.#failure !== undefined) throw this.#failure;
+    this.#failure.check();
     const newest = this.#native.seal();
     this.#fileSet.kick();
     await this.#flushUntil(() => this.#stateOf('oldestUnwrittenRun') > newest);
@@ -422,26 +407,11 @@ export class SsdValueStore implements ValueStore {
     return this.#state[this.#slots[name] as number] as number;
   }
 
-  /** The kernel may forget what a failed sync should have written: a second one says nothing. */
-  #syncFile(): Promise<void> {
-    return this.#fileSet.sync(this.#file).catch((error: unknown) => {
-      throw this.#fail(syncError(error));
-    });
-  }
-
-  #fail(cause: CairnError): CairnError {
-    if (this.#failure === undefined) {
-      this.#failure = cause;
-      this.#onFailure?.(cause);
-    }
-    return cause;
-  }
-
   #onPost(result: number): void {
     if (result < 0) {
       this.#native.updateState();
       const errno = this.#stateOf('failedErrno');
-      if (errno !== 0) this.#fail(placeError(-errno, 0));
+      if (errno !== 0) this.#failure.set(placeError(-errno, 0));
     }
     this.#posts.posted();
   }

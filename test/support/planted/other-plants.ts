@@ -192,14 +192,26 @@ export const OTHER_PLANTS: readonly Plant[] = [
   {
     name: 'failed-data-sync-forgotten',
     what: 'writes go on after a sync of the values file has failed',
-    file: 'ts/value-store/ssd-value-store.ts',
+    file: 'ts/value-store/grouped-sync.ts',
     edits: [
       [
-        'this.#fileSet.sync(this.#file).catch((error: unknown) => {\n      throw this.#fail(syncError(error));',
-        'this.#fileSet.sync(this.#file).catch((error: unknown) => {\n      throw syncError(error);',
+        'await this.#fileSet.sync(this.#file);\n    } catch (error) {\n      throw this.#failure.set(syncError(error));',
+        'await this.#fileSet.sync(this.#file);\n    } catch (error) {\n      throw syncError(error);',
       ],
     ],
     caughtBy: mocha('test/ts/robustness/faults.test.ts', 'n-th sync fails: SSD'),
+  },
+  {
+    name: 'failed-data-sync-tried-again',
+    what: 'who waits for the sync after one of the values file that fails has it made',
+    file: 'ts/value-store/grouped-sync.ts',
+    edits: [
+      [
+        '    this.#failure.check();\n    try {\n      await this.#fileSet.sync',
+        '    try {\n      await this.#fileSet.sync',
+      ],
+    ],
+    caughtBy: mocha('test/ts/engine/acknowledge.test.ts', 'share a sync that fails'),
   },
   {
     name: 'length-truncated',

@@ -68,6 +68,17 @@ export class FaultyRun {
     return this.#write(new Map([[key, undefined]]), () => this.#store.delete(key));
   }
 
+  /** The call itself blocks. */
+  putSync(key: string, bytes: number): Promise<boolean> {
+    return this.#write(new Map([[key, bytesOf(bytes + key.length, bytes)]]), async (effects) =>
+      this.#store.putSync(key, effects.get(key) as Buffer),
+    );
+  }
+
+  deleteSync(key: string): Promise<boolean> {
+    return this.#write(new Map([[key, undefined]]), async () => this.#store.deleteSync(key));
+  }
+
   batch(keys: readonly string[], bytes: number): Promise<boolean> {
     const effects = new Map(keys.map((key) => [key, bytesOf(bytes * 3 + key.length, bytes)]));
     return this.#write(effects, () =>
@@ -223,7 +234,8 @@ function isFatal(disk: SimDisk): boolean {
   );
 }
 
-async function checkReopened(
+/** @throws Error when a store opened twice on the disk, with a put between, shows something else. */
+export async function checkReopened(
   open: (disk: SimDisk) => Promise<Store>,
   disk: SimDisk,
   expected: Expectations,
