@@ -20,6 +20,13 @@ const ENTRY_BYTES = 18.5;
 /** Header, trailer and the ends of pages. */
 const CHECKPOINT_BYTES_MIN = 64 * 1024;
 
+/**
+ * Looked up before they are written. Each piece ends with its page: where many keys were deleted, a
+ * step through an index on the device finds few records, and pages for each step would come to more
+ * than {@link Checkpointer} keeps free.
+ */
+const RECORDS_PER_PIECE = 2048;
+
 /** What a chunk of a checkpoint holds; the numbers are on disk. docs/FORMAT.md "Checkpoint". */
 export const ChunkKind = { indexEntries: 1, records: 2, poolStamp: 3, indexPages: 4 } as const;
 
@@ -328,14 +335,18 @@ export class Checkpointer {
 
   async #exportRecords(writer: CheckpointWriter): Promise<void> {
     const { index, values } = this.#parts;
-    const handles = new Float64Array(index.capabilities.handlesPerStepMax);
+    const handles = new Float64Array(RECORDS_PER_PIECE + index.capabilities.handlesPerStepMax);
     let chunk = new Uint8Array(CHUNK_BYTES);
     for (let cursor = 0; cursor < INDEX_CURSOR_END;) {
       // Before the handles are looked up, which may take a read.
       const unpin = values.pin();
       try {
-        const { count, next } = await stepOf(index, cursor, handles);
-        cursor = next;
+        let count = 0;
+        while (cursor < INDEX_CURSOR_END && count < RECORDS_PER_PIECE) {
+          const step = await stepOf(index, cursor, handles.subarray(count));
+          count += step.count;
+          cursor = step.next;
+        }
         for (let from = 0; from < count;) {
           const part = values.exportRecords!(handles, from, count, chunk);
           if (part.bytes === 0) chunk = new Uint8Array(part.needs);

@@ -4,7 +4,7 @@ import type { StoreConfig } from '../../../ts/config/types.js';
 import type { Store } from '../../../ts/engine/api.js';
 import { pick, randomOf, type Random } from '../loop/load.js';
 import { newSimDisk } from '../sim-disk.js';
-import { checkReopened, Expectations, FaultyRun, settled } from './faults.js';
+import { checkEnds, Expectations, FaultyRun, settled } from './faults.js';
 import { INLINE_BYTES, openSmall, smallConfig, type ValueType } from './small-stores.js';
 
 const WRITERS = 8;
@@ -12,7 +12,8 @@ const KEYS = 5;
 const STEPS = 8;
 const NTH_MAX = 60;
 const CODES: readonly ErrorCode[] = ['CAIRN_IO', 'CAIRN_NO_SPACE'];
-const STORES: readonly (readonly [ValueType, StoreConfig])[] = [
+/** Every kind of values file, allocator and index that goes its own ways when a device refuses. */
+export const STORES: readonly (readonly [ValueType, StoreConfig])[] = [
   ['SSD_VALUE_STORE', {}],
   ['SSD_VALUE_STORE', { value: { ssd_allocator: { type: 'SSD_BUDDY' } } }],
   ['SSD_VALUE_STORE', { index: { type: 'SSD_EXTENDIBLE_HASH' } }],
@@ -80,14 +81,7 @@ export async function runConcurrentFaults(seed: number): Promise<number> {
     await Promise.all(writers.map((writer) => write(run, writer, random)));
     disk.clearFaults();
     run.expected.check(store, 'open');
-    for (const kind of ['all', 'none', 'random'] as const) {
-      const after = disk.crash(disk.eventCount, { kind, seed });
-      const when = kind === 'all' ? 'killed' : `power cut, ${kind} kept`;
-      await checkReopened(open, after, run.expected, when);
-      after.release();
-    }
-    await run.attempt('close', () => store.close());
-    await checkReopened(open, disk, run.expected, 'reopened');
+    await checkEnds({ store, run, disk, open }, ['all', 'none', 'random'], seed);
     return run.failures.length;
   } catch (cause) {
     throw new Error(

@@ -203,13 +203,7 @@ export async function runFaulty(faulty: FaultCase): Promise<boolean> {
   run.expected.check(store, 'open');
   await run.writeAll(isFatal(disk));
   run.expected.check(store, 'open, after more writes');
-  for (const kind of ['all', 'none'] as const) {
-    const after = disk.crash(disk.eventCount, { kind });
-    await checkReopened(open, after, run.expected, kind === 'all' ? 'killed' : 'power cut');
-    after.release();
-  }
-  await run.attempt('close', () => store.close());
-  await checkReopened(open, disk, run.expected, 'reopened');
+  await checkEnds({ store, run, disk, open }, ['all', 'none']);
   const fired = run.failures.length > 0 || disk.operations().includes('failed');
   disk.release();
   return fired;
@@ -234,8 +228,33 @@ function isFatal(disk: SimDisk): boolean {
   );
 }
 
-/** @throws Error when a store opened twice on the disk, with a put between, shows something else. */
-export async function checkReopened(
+export interface RunningStore {
+  readonly store: Store;
+  readonly run: FaultyRun;
+  readonly disk: SimDisk;
+  open(disk: SimDisk): Promise<Store>;
+}
+
+/**
+ * What the store holds after the end of the process (`all` is there that completed), after a power
+ * cut, and when it was closed. @throws Error.
+ */
+export async function checkEnds(
+  { store, run, disk, open }: RunningStore,
+  kinds: readonly ('all' | 'none' | 'random')[],
+  seed = 0,
+): Promise<void> {
+  for (const kind of kinds) {
+    const after = disk.crash(disk.eventCount, { kind, seed });
+    const when = kind === 'all' ? 'killed' : `power cut, ${kind} kept`;
+    await checkReopened(open, after, run.expected, when);
+    after.release();
+  }
+  await run.attempt('close', () => store.close());
+  await checkReopened(open, disk, run.expected, 'reopened');
+}
+
+async function checkReopened(
   open: (disk: SimDisk) => Promise<Store>,
   disk: SimDisk,
   expected: Expectations,

@@ -1,14 +1,9 @@
 import assert from 'node:assert/strict';
-import type { SimDisk } from '../../../ts/bindings/addon.js';
 import { isCairnError } from '../../../ts/common/errors.js';
 import { settled } from '../../support/robustness/faults.js';
 import { abandon, openSmall, smallConfig } from '../../support/robustness/small-stores.js';
-import { newSimDisk } from '../../support/sim-disk.js';
+import { allocatedBytes, newSimDisk } from '../../support/sim-disk.js';
 import { bytesOf } from '../../support/stores.js';
-
-function allocatedBytes(disk: SimDisk): number {
-  return disk.fileNames().reduce((sum, name) => sum + (disk.readFile(name)?.length ?? 0), 0);
-}
 
 async function refused(what: string, writes: readonly Promise<unknown>[]): Promise<number> {
   const all = Promise.allSettled(writes);

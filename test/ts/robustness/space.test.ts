@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import type { SimDisk } from '../../../ts/bindings/addon.js';
 import { isCairnError } from '../../../ts/common/errors.js';
 import type { StoreConfig } from '../../../ts/config/types.js';
 import type { Store } from '../../../ts/engine/api.js';
@@ -10,7 +9,7 @@ import {
   smallConfig,
   type ValueType,
 } from '../../support/robustness/small-stores.js';
-import { newSimDisk } from '../../support/sim-disk.js';
+import { allocatedBytes, newSimDisk } from '../../support/sim-disk.js';
 import { bytesOf } from '../../support/stores.js';
 
 const MIB = 2 ** 20;
@@ -261,7 +260,3 @@ describe('a store without space', function () {
     await again.close();
   });
 });
-
-function allocatedBytes(disk: SimDisk): number {
-  return disk.fileNames().reduce((sum, name) => sum + (disk.readFile(name)?.length ?? 0), 0);
-}
