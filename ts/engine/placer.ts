@@ -36,7 +36,7 @@ export class Placer {
     this.#sequence = sequence;
   }
 
-  /** Runs `place`; when there is no space, once more after room was made. */
+  /** Runs `place`; when there is no space, once more, after room was made where some can be. */
   withSpace<T>(place: () => T | Promise<T>): Promise<T> {
     return this.attempts()(place);
   }
@@ -44,7 +44,8 @@ export class Placer {
   /**
    * {@link withSpace} for the attempts of one write, which may wait in between: room is made for it
    * again only when that freed some before. Each attempt asks a full device anew, which is waiting
-   * again, so that a write would not end otherwise.
+   * again, so that a write would not end otherwise. Where no room can be made it asks once more as
+   * well: what the device said may be its answer to another write, from before there was space.
    */
   attempts(): <T>(place: () => T | Promise<T>) => Promise<T> {
     let futile = false;
@@ -52,16 +53,19 @@ export class Placer {
       try {
         return await place();
       } catch (error) {
-        if (futile || !isCairnError(error, 'CAIRN_NO_SPACE') || !this.#space.mayMakeRoom()) {
-          throw error;
-        }
-        const { values } = this.#parts;
-        const before = values.stats().allocatedBytes;
-        await this.#space.makeRoom();
-        futile = values.stats().allocatedBytes >= before;
+        if (futile || !isCairnError(error, 'CAIRN_NO_SPACE')) throw error;
+        futile = !this.#space.mayMakeRoom() || !(await this.#makeRoom());
         return await place();
       }
     };
+  }
+
+  /** @returns whether that freed some. */
+  async #makeRoom(): Promise<boolean> {
+    const { values } = this.#parts;
+    const before = values.stats().allocatedBytes;
+    await this.#space.makeRoom();
+    return values.stats().allocatedBytes < before;
   }
 
   /**

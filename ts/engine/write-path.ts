@@ -273,13 +273,13 @@ export class WritePath {
     }).then((result) => result.acknowledged);
   }
 
-  /** False when it has to wait, for a checkpoint as well. */
+  /** False when it has to wait, or to ask for space once more. */
   #putNow(value: Uint8Array, level: DurabilityLevel): boolean {
     const { keys } = this.#parts;
     try {
       return this.#tryPut(keys.bytes, value, level) === 'done';
     } catch (error) {
-      if (isCairnError(error, 'CAIRN_NO_SPACE') && this.#space.mayMakeRoom()) return false;
+      if (isCairnError(error, 'CAIRN_NO_SPACE')) return false;
       throw error;
     }
   }

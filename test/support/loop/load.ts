@@ -89,7 +89,7 @@ export class Load {
     await Promise.all(this.#made.map((_, writer) => write(writer)));
   }
 
-  /** Puts new keys; each has to succeed within some tries. */
+  /** Puts new keys; each has to succeed. */
   mustPut(store: Store, count: number): Promise<void> {
     const keys = Array.from({ length: count }, () => this.#nextKey++);
     return this.#must(store, keys, true);
@@ -104,12 +104,7 @@ export class Load {
     const left = [...keys];
     const write = async (): Promise<void> => {
       for (let key = left.pop(); key !== undefined; key = left.pop()) {
-        let outcome: Outcome = 'refused';
-        // The write that finds that there is space again may refuse those beside it.
-        for (let tries = put ? 3 : 1; tries > 0 && outcome !== 'done'; tries--) {
-          outcome = await this.#write(store, [key], put);
-        }
-        if (outcome === 'done') continue;
+        if ((await this.#write(store, [key], put)) === 'done') continue;
         throw new Error(`${put ? 'a put' : 'a delete'} was refused`, { cause: this.lastError });
       }
     };

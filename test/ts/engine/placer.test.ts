@@ -33,4 +33,27 @@ describe('Placer', () => {
     );
     assert.equal(made, 1);
   });
+
+  it('asks a full device once more for each write, though no room can be made', async () => {
+    // Symptom: space had come back, and a put beside others was refused all the same.
+    // Cause: it was told what the device had said to a write before.
+    // Fix: a write is refused when the device says so twice.
+    for (const refusals of [1, 2]) {
+      let asked = 0;
+      const values = {
+        capabilities: { inlineBytesMax: 100 },
+        place: (): number => {
+          if (asked++ < refusals) throw new CairnError('CAIRN_NO_SPACE', 'full');
+          return 17;
+        },
+      };
+      const space = { mayMakeRoom: () => false };
+      const parts = { values } as unknown as StoreParts;
+      const placer = new Placer(parts, space as unknown as SpaceMaker, () => 1);
+      const placed = placer.place(Buffer.from('key'), Buffer.from('value'), true);
+      if (refusals === 1) assert.equal(await placed, 17);
+      else await assert.rejects(placed, (error) => isCairnError(error, 'CAIRN_NO_SPACE'));
+      assert.equal(asked, 2);
+    }
+  });
 });
