@@ -189,7 +189,7 @@ async function openParts(
   const report = await recover(parts, replay, onDamage);
   let reserve: CheckpointReserve | undefined;
   if (!config.readOnly) {
-    reserve = await CheckpointReserve.open(fileSet, current.checkpointId);
+    reserve = await CheckpointReserve.open(fileSet, () => manifest.current.checkpointId);
     opened.push(reserve);
     // From the first write on, a crash needs the log again.
     if (current.clean) await manifest.write({ clean: false });

@@ -1,9 +1,10 @@
-import type { FileId, FileSet } from '../bindings/file-set.js';
+import type { FileId, FileSet, OpenMode } from '../bindings/file-set.js';
 import { alignUp, MIB, PAGE_BYTES } from '../common/units.js';
 import { checkpointFileId, checkpointFileName } from './checkpoint.js';
 
 /** What the next checkpoint is written over; its bytes mean nothing. */
 export const RESERVE_FILE = 'RESERVE';
+const OPEN_EXISTING = 0;
 const OPEN_OR_CREATE = 2;
 /** More than twice what is needed, and this, goes back to the file system. */
 const SLACK_BYTES = 16 * MIB;
@@ -11,22 +12,27 @@ const SLACK_BYTES = 16 * MIB;
 /**
  * Space for the next checkpoint, so that a full device does not keep a store from making the one
  * that frees its log. It is the file of the checkpoint before, kept instead of removed: what two
- * checkpoints take while the second is written stays taken.
+ * checkpoints take while the second is written stays taken. The file of the one in force is made as
+ * long, because it is the space for the one after that.
  */
 export class CheckpointReserve {
   readonly #files: FileSet;
+  /** The id of the checkpoint in force, 0: none. */
+  readonly #inForce: () => number;
   #file: FileId | undefined;
   /** A checkpoint is written over it. */
   #taken = false;
   #holding: Promise<void> = Promise.resolve();
   #queued = 0;
 
-  private constructor(files: FileSet) {
+  private constructor(files: FileSet, inForce: () => number) {
     this.#files = files;
+    this.#inForce = inForce;
   }
 
   /** Takes over what a crash left of checkpoints that are not in force. */
-  static async open(files: FileSet, checkpointId: number): Promise<CheckpointReserve> {
+  static async open(files: FileSet, inForce: () => number): Promise<CheckpointReserve> {
+    const checkpointId = inForce();
     let kept = files.list().includes(RESERVE_FILE);
     for (const name of files.list()) {
       const id = checkpointFileId(name);
@@ -35,13 +41,13 @@ export class CheckpointReserve {
       else await files.rename(name, RESERVE_FILE);
       kept = true;
     }
-    return new CheckpointReserve(files);
+    return new CheckpointReserve(files, inForce);
   }
 
   /**
-   * Makes it long enough for a checkpoint of that many bytes.
+   * Makes both files long enough for a checkpoint of that many bytes.
    *
-   * @throws CairnError CAIRN_NO_SPACE, CAIRN_IO: it is as it was.
+   * @throws CairnError CAIRN_NO_SPACE, CAIRN_IO: they are as they were, or one is longer.
    */
   hold(bytes: number): Promise<void> {
     this.#queued++;
@@ -56,11 +62,21 @@ export class CheckpointReserve {
     if (this.#taken || (this.#queued > 0 && this.#file === undefined)) return false;
     const files = this.#files;
     const { native } = files;
-    const open = (token: number): void => native.open(RESERVE_FILE, OPEN_OR_CREATE, token);
-    const file = (this.#file ??= files.runSync('open', RESERVE_FILE, open));
+    const open = (name: string, mode: OpenMode): FileId =>
+      files.runSync('open', name, (token) => native.open(name, mode, token));
     const size = alignUp(bytes, PAGE_BYTES);
-    if (files.sizeOf(file) < size) {
-      files.runSync('grow', RESERVE_FILE, (token) => native.grow(file, size, token));
+    const grow = (name: string, file: FileId): void => {
+      if (files.sizeOf(file) >= size) return;
+      files.runSync('grow', name, (token) => native.grow(file, size, token));
+    };
+    grow(RESERVE_FILE, (this.#file ??= open(RESERVE_FILE, OPEN_OR_CREATE)));
+    const id = this.#inForce();
+    if (id === 0) return true;
+    const file = open(checkpointFileName(id), OPEN_EXISTING);
+    try {
+      grow(checkpointFileName(id), file);
+    } finally {
+      files.close(file);
     }
     return true;
   }
@@ -96,5 +112,17 @@ export class CheckpointReserve {
     const size = this.#files.sizeOf(this.#file);
     if (size < bytes) await this.#files.grow(this.#file, bytes);
     else if (size > 2 * bytes + SLACK_BYTES) await this.#files.truncate(this.#file, bytes);
+    await this.#growInForce(bytes);
+  }
+
+  async #growInForce(bytes: number): Promise<void> {
+    const id = this.#inForce();
+    if (id === 0) return;
+    const file = await this.#files.open(checkpointFileName(id), OPEN_EXISTING);
+    try {
+      if (this.#files.sizeOf(file) < bytes) await this.#files.grow(file, bytes);
+    } finally {
+      this.#files.close(file);
+    }
   }
 }

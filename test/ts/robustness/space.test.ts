@@ -132,6 +132,28 @@ describe('a store without space', function () {
       await store.close();
     });
 
+    it(`makes a second checkpoint of a store that grew on a device that is full since: ${type}`, async () => {
+      // Symptom: the first one went well, and no other after it, until much was deleted.
+      // Cause: what was kept for the second was the file of the one before the first, which was small.
+      // Fix: the file of the checkpoint in force is kept as long as the next one needs.
+      const disk = newSimDisk();
+      // No checkpoint of its own while it grows.
+      const store = await openSmall(disk, smallConfig(type), { logCapacityBytes: 8 * MIB });
+      for (const at of [0, 1]) {
+        await store.put(keyOf(at), bytesOf(at, 1500));
+        await store.checkpoint();
+      }
+      for (const at of range(2, 900)) await store.put(keyOf(at), bytesOf(at, 1500));
+      disk.setCapacity(allocatedBytes(disk));
+      await settled('first', store.checkpoint());
+      await deleteAll(store, range(0, 10));
+      await settled('second', store.checkpoint());
+      await deleteAll(store, range(10, 20));
+      await settled('third', store.checkpoint());
+      await check(store, 1500, range(20, 900));
+      await store.close();
+    });
+
     it(`deletes everything from a device that stays full, and takes values again: ${type}`, async () => {
       // Symptom: deletes were refused once the log was full, and checkpoints that would free it too.
       // Cause: nothing was kept for them; values had taken the last byte.
