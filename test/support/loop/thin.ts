@@ -82,7 +82,10 @@ export async function thinCycle(kind: FileSystemKind, seed: number): Promise<Thi
 }
 
 function thinDevice(kind: FileSystemKind): LoopDevice {
-  const make = ['-J', 'size=4', '-E', 'packed_meta_blocks=1,lazy_itable_init=0'];
+  // Blocks of a page: the loop driver takes a request for done of which the tmpfs took the first part,
+  // and smaller blocks make requests that lie in two pages of it. Few inodes, so that tables are short.
+  const blocks = ['-b', '4096', '-N', '4096'];
+  const make = [...blocks, '-J', 'size=4', '-E', 'packed_meta_blocks=1,lazy_itable_init=0'];
   const ext4 = { imageBytes: 192 * MIB, make, mount: ['noinit_itable'] };
   return new LoopDevice({
     kind,
