@@ -88,6 +88,7 @@ class DirectoryFileSet::OpenCall final : public HostCall {
       result = -errno;
     } else {
       size_bytes_ = static_cast<uint64_t>(status.st_size);
+      if (!direct_) DropCached();
     }
   }
 
@@ -118,6 +119,14 @@ class DirectoryFileSet::OpenCall final : public HostCall {
   bool MakeBlocking() const {
     const int flags = ::fcntl(fd_.get(), F_GETFL);
     return flags >= 0 && ::fcntl(fd_.get(), F_SETFL, flags & ~O_NONBLOCK) == 0;
+  }
+
+  /// What an earlier process wrote and could not sync may be in the page cache still, as clean, and
+  /// not on the device (fsync(2), ext4's and XFS's way with failed writes). It must not be built on.
+  void DropCached() const {
+    // What is dirty would stay. When this fails, the device tells what became of it.
+    if (!read_only_) (void)::fdatasync(fd_.get());
+    (void)::posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_DONTNEED);
   }
 
   DirectoryFileSet* files_;
