@@ -9,7 +9,7 @@ import { INLINE_BYTES, openSmall, smallConfig } from './small-stores.js';
 const WRITERS = 8;
 const KEYS = 12;
 const REFUSALS = 3;
-const STEPS_MAX = 200;
+const STEPS_MAX = 100;
 
 /** Writes to keys of its own until it was refused some times. */
 async function fill(
@@ -52,7 +52,7 @@ export async function runConcurrentSpace(seed: number): Promise<number> {
     for (const writer of writers) await run.put(`${writer}-0`, 300);
     await run.checkpoint();
     for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
-    disk.setCapacity(allocatedBytes(disk) + Math.floor(random() * 3 * 2 ** 20));
+    disk.setCapacity(allocatedBytes(disk) + Math.floor(random() * 1.5 * 2 ** 20));
     for (let round = 0; round < 2; round++) {
       await Promise.all(writers.map((writer) => fill(run, writer, random, bytesMax)));
       run.expected.check(store, `full, round ${round}`);

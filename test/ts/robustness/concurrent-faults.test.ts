@@ -4,8 +4,8 @@ import { runConcurrentSpace } from '../../support/robustness/concurrent-space.js
 import { Watchdog } from '../../support/robustness/watchdog.js';
 
 const LONG = process.env['CAIRN_TEST_LONG'] === '1';
-const FAULT_SEEDS = LONG ? 20_000 : 400;
-const SPACE_SEEDS = LONG ? 5_000 : 100;
+const FAULT_SEEDS = LONG ? 20_000 : 250;
+const SPACE_SEEDS = LONG ? 5_000 : 50;
 
 // Fault model F5 to F8, with calls of many writers under way, and two faults in one run.
 describe('writers beside each other on a device that fails or is full', function () {
