@@ -20,13 +20,16 @@ export class CheckpointReserve {
   /** The id of the checkpoint in force, 0: none. */
   readonly #inForce: () => number;
   #file: FileId | undefined;
+  /** There is a file of that name, opened or not. */
+  #kept: boolean;
   /** A checkpoint is written over it. */
   #taken = false;
   #holding: Promise<void> = Promise.resolve();
   #queued = 0;
 
-  private constructor(files: FileSet, inForce: () => number) {
+  private constructor(files: FileSet, inForce: () => number, kept: boolean) {
     this.#files = files;
+    this.#kept = kept;
     this.#inForce = inForce;
   }
 
@@ -41,7 +44,7 @@ export class CheckpointReserve {
       else await files.rename(name, RESERVE_FILE);
       kept = true;
     }
-    return new CheckpointReserve(files, inForce);
+    return new CheckpointReserve(files, inForce, kept);
   }
 
   /**
@@ -69,7 +72,9 @@ export class CheckpointReserve {
       if (files.sizeOf(file) >= size) return;
       files.runSync('grow', name, (token) => native.grow(file, size, token));
     };
-    grow(RESERVE_FILE, (this.#file ??= open(RESERVE_FILE, OPEN_OR_CREATE)));
+    this.#file ??= open(RESERVE_FILE, OPEN_OR_CREATE);
+    this.#kept = true;
+    grow(RESERVE_FILE, this.#file);
     const id = this.#inForce();
     if (id === 0) return true;
     const file = open(checkpointFileName(id), OPEN_EXISTING);
@@ -85,17 +90,22 @@ export class CheckpointReserve {
   async take(id: number): Promise<void> {
     this.#taken = true;
     await this.#holding;
-    const file = this.#file;
+    if (this.#file !== undefined) this.#files.close(this.#file);
     this.#file = undefined;
-    if (file === undefined) return;
-    this.#files.close(file);
+    if (!this.#kept) return;
     await this.#files.rename(RESERVE_FILE, checkpointFileName(id));
+    this.#kept = false;
   }
 
   /** The file of checkpoint `id` is not in force, or not any more. 0: there was none. */
   async put(id: number): Promise<void> {
     // A file that keeps its name is taken over by the next open.
-    if (id !== 0) await this.#files.rename(checkpointFileName(id), RESERVE_FILE).catch(() => 0);
+    if (id !== 0) {
+      await this.#files.rename(checkpointFileName(id), RESERVE_FILE).then(
+        () => (this.#kept = true),
+        () => false,
+      );
+    }
     this.#taken = false;
   }
 
@@ -109,6 +119,7 @@ export class CheckpointReserve {
   async #resize(bytes: number): Promise<void> {
     if (this.#taken) return;
     this.#file ??= await this.#files.open(RESERVE_FILE, OPEN_OR_CREATE);
+    this.#kept = true;
     const size = this.#files.sizeOf(this.#file);
     if (size < bytes) await this.#files.grow(this.#file, bytes);
     else if (size > 2 * bytes + SLACK_BYTES) await this.#files.truncate(this.#file, bytes);

@@ -154,6 +154,27 @@ describe('a store without space', function () {
       await store.close();
     });
 
+    it(`has the next checkpoint take the file of one that failed: ${type}`, async () => {
+      // Symptom: on a full xfs a delete was refused: there was no space for the inode of a checkpoint.
+      // Cause: the kept file was not looked for after a checkpoint had failed, and another was made.
+      // Fix: it is known whether there is one.
+      const disk = newSimDisk({ record: true });
+      const store = await openSmall(disk, smallConfig(type));
+      for (const at of [0, 1]) {
+        await store.put(keyOf(at), bytesOf(at, 1500));
+        await settled('checkpoint', store.checkpoint());
+      }
+      const before = disk.operations().length;
+      disk.inject({ operation: 'write', errno: 'ENOSPC', sticky: true });
+      await assert.rejects(settled('failing', store.checkpoint()), (error) =>
+        isCairnError(error, 'CAIRN_NO_SPACE'),
+      );
+      disk.clearFaults();
+      await settled('checkpoint', store.checkpoint());
+      assert.doesNotMatch(disk.operations().slice(before), /create checkpoint/);
+      await store.close();
+    });
+
     it(`deletes everything from a device that stays full, and takes values again: ${type}`, async () => {
       // Symptom: deletes were refused once the log was full, and checkpoints that would free it too.
       // Cause: nothing was kept for them; values had taken the last byte.
