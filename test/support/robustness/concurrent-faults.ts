@@ -4,8 +4,9 @@ import type { StoreConfig } from '../../../ts/config/types.js';
 import type { Store } from '../../../ts/engine/api.js';
 import { pick, randomOf, type Random } from '../loop/load.js';
 import { newSimDisk } from '../sim-disk.js';
+import { seededStep } from './fault-workloads.js';
 import { checkEnds, Expectations, FaultyRun, settled } from './faults.js';
-import { INLINE_BYTES, openSmall, smallConfig, type ValueType } from './small-stores.js';
+import { openSmall, smallConfig, type ValueType } from './small-stores.js';
 
 const WRITERS = 8;
 const KEYS = 5;
@@ -40,19 +41,9 @@ function faultOf(random: Random): SimFault {
 /** Writes to keys of its own, one after the other. */
 async function write(run: FaultyRun, writer: number, random: Random): Promise<void> {
   const key = (): string => `${writer}-${Math.floor(random() * KEYS)}`;
-  for (let step = 0; step < STEPS; step++) {
-    const what = random();
-    const bytes = Math.floor(random() * (random() < 0.3 ? 2 * INLINE_BYTES : 400));
-    if (what < 0.38) await run.put(key(), bytes);
-    else if (what < 0.42) await run.putSync(key(), bytes);
-    else if (what < 0.66) await run.delete(key());
-    else if (what < 0.7) await run.deleteSync(key());
-    else if (what < 0.82) await run.batch([`${writer}-0`, `${writer}-1`], bytes);
-    else if (what < 0.88) await run.load([`${writer}-0`, `${writer}-2`], bytes);
-    else if (what < 0.92) await run.get(key());
-    else if (what < 0.96) await run.checkpoint();
-    else await run.flush();
-  }
+  const batch = [`${writer}-0`, `${writer}-1`];
+  const load = [`${writer}-0`, `${writer}-2`];
+  for (let step = 0; step < STEPS; step++) await seededStep(run, random, { key, batch, load });
 }
 
 /**

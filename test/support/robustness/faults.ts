@@ -1,5 +1,6 @@
 import type { SimDisk, SimFault } from '../../../ts/bindings/addon.js';
 import { isCairnError, type CairnError, type ErrorCode } from '../../../ts/common/errors.js';
+import type { StoreConfig } from '../../../ts/config/types.js';
 import type { Store } from '../../../ts/engine/api.js';
 import { newSimDisk } from '../sim-disk.js';
 import { bytesOf } from '../stores.js';
@@ -160,7 +161,7 @@ export type FaultWorkload = (run: FaultyRun) => Promise<void>;
 
 export interface FaultCase {
   readonly valueType: ValueType;
-  readonly indexType: string;
+  readonly document: StoreConfig;
   readonly fault: SimFault;
   readonly codes: readonly ErrorCode[];
   readonly workload: FaultWorkload;
@@ -175,9 +176,9 @@ export interface FaultCase {
  * @returns whether the fault came to pass.
  */
 export async function runFaulty(faulty: FaultCase): Promise<boolean> {
-  const { valueType, indexType, fault, codes, workload, stage } = faulty;
+  const { valueType, document, fault, codes, workload, stage } = faulty;
   const disk = newSimDisk({ record: true });
-  const config = smallConfig(valueType, { index: { type: indexType } });
+  const config = smallConfig(valueType, document);
   const open = (on: SimDisk): Promise<Store> => settled('open', openSmall(on, config));
   const before = new Expectations();
   if (stage === 'reopening') await leaveStore(await open(disk), before, disk);

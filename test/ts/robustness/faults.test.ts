@@ -2,63 +2,18 @@ import assert from 'node:assert/strict';
 import type { SimFault } from '../../../ts/bindings/addon.js';
 import type { ErrorCode } from '../../../ts/common/errors.js';
 import { Watchdog } from '../../support/robustness/watchdog.js';
+import { STORES } from '../../support/robustness/concurrent-faults.js';
+import { WORKLOADS } from '../../support/robustness/fault-workloads.js';
 import { runFaulty, type FaultCase, type FaultWorkload } from '../../support/robustness/faults.js';
 
 const LONG = process.env['CAIRN_TEST_LONG'] === '1';
 const NTH_MAX = 400;
-const SSD = 'SSD_VALUE_STORE';
-const PLAIN = 'DRAM_PET_HASH';
-const STORES = [
-  [SSD, PLAIN],
-  ['DRAM_VALUE_STORE', PLAIN],
-  ['TIERED_VALUE_STORE', PLAIN],
-  [SSD, 'SSD_EXTENDIBLE_HASH'],
-] as const;
-
-const WORKLOADS: Readonly<Record<string, FaultWorkload>> = {
-  'small values': async (run) => {
-    for (let at = 0; at < 6; at++) await run.put(`key-${at % 4}`, 40 + at * 50);
-    await run.delete('key-1');
-    await run.flush();
-    await run.get('key-2');
-    await run.put('key-1', 900);
-  },
-  'large values and checkpoints': async (run) => {
-    await run.put('large-1', 2500);
-    await run.put('small', 100);
-    await run.checkpoint();
-    await run.get('large-1');
-    await run.put('large-1', 5000);
-    await run.put('large-2', 2100);
-    await run.delete('small');
-    await run.checkpoint();
-    await run.get('large-1');
-    await run.get('large-2');
-  },
-  'batches and loads': async (run) => {
-    await run.batch(['a', 'b', 'c'], 200);
-    await run.load(['l1', 'l2', 'l3'], 600);
-    await run.batch(['a', 'd'], 2200);
-    await run.checkpoint();
-    await run.get('a');
-    await run.load(['l1', 'b'], 50);
-    await run.delete('c');
-  },
-  'records that move': async (run) => {
-    for (let at = 0; at < 16; at++) await run.put(`key-${at}`, 980);
-    for (let at = 0; at < 16; at++) if (at % 4 !== 1) await run.delete(`key-${at}`);
-    await run.checkpoint();
-    await run.put('key-1', 980);
-    await run.get('key-5');
-    await run.checkpoint();
-    await run.get('key-9');
-    await run.put('key-13', 50);
-  },
-  'a log that turns over': async (run) => {
-    for (let at = 0; at < 40; at++) await run.put(`key-${at % 5}`, 1500 + at);
-    await run.get('key-3');
-  },
-};
+const NAMES = Object.keys(WORKLOADS);
+/** Of the ordinary run, on the store that people get by default and on the others. */
+const NAMES_DEFAULT = NAMES.slice(0, 5);
+const NAMES_OTHER = NAMES.slice(1, 2);
+/** Splits pages of the index. */
+const NAMES_PAGES = NAMES.slice(3, 4);
 
 interface FaultKind {
   readonly name: string;
@@ -107,9 +62,9 @@ describe('a store whose device fails', function () {
   });
   after(() => watchdog.stop());
 
-  for (const [valueType, indexType] of STORES) {
+  for (const [at, [valueType, document]] of STORES.entries()) {
+    const store = `${valueType} ${JSON.stringify(document)}`;
     for (const kind of KINDS) {
-      const store = indexType === PLAIN ? valueType : `${indexType}, ${valueType}`;
       it(`keeps what it acknowledged when the n-th ${kind.name}: ${store}`, async () => {
         const wrong: string[] = [];
         let fired = 0;
@@ -120,7 +75,7 @@ describe('a store whose device fails', function () {
             const label = `${name}, ${stage}, ${nth}${sticky ? ' and later' : ''}`;
             watchdog.step(`${store}, ${kind.name}: ${label}`);
             try {
-              const run = { valueType, indexType, fault, codes: kind.codes, workload, stage };
+              const run = { valueType, document, fault, codes: kind.codes, workload, stage };
               if (await runFaulty(run)) fired++;
               else if (traced(kind) || nth > 12) return;
             } catch (error) {
@@ -130,9 +85,8 @@ describe('a store whose device fails', function () {
           }
         };
         // A store in memory takes several times as long to open.
-        const all = Object.keys(WORKLOADS);
-        const some = indexType === PLAIN ? all.slice(1, 2) : all.slice(3, 4);
-        const names = LONG || (valueType === SSD && indexType === PLAIN) ? all : some;
+        const some = document.index === undefined ? NAMES_OTHER : NAMES_PAGES;
+        const names = LONG ? NAMES : at === 0 ? NAMES_DEFAULT : some;
         for (const sticky of [false, true]) {
           for (const name of names) await tryAll(name, 'open', sticky);
           await tryAll('small values', 'making', sticky);
