@@ -17,7 +17,10 @@ export type StoredKey = Buffer | string | bigint;
 export type DurabilityLevel = 'sync' | 'interval' | 'process' | 'none';
 
 export interface CallOptions {
-  /** Rejects with CAIRN_ABORTED. A write that was already handed to the log is done all the same. */
+  /**
+   * Rejects with CAIRN_ABORTED. A write that was already handed to the log is done all the same; a
+   * synchronous call throws when it has fired before.
+   */
   readonly signal?: AbortSignal;
 }
 export interface WriteOptions extends CallOptions {
@@ -79,7 +82,9 @@ export interface StoreStats {
     readonly puts: number;
     readonly deletes: number;
     readonly batches: number;
+    /** Of values. */
     readonly bytesRead: number;
+    /** Of keys and values; a delete has a key. */
     readonly bytesWritten: number;
   };
   readonly latency: {
@@ -145,12 +150,20 @@ export interface Store {
     options?: WriteOptions,
   ): Promise<void>;
   batch(operations: readonly BatchOperation[], options?: WriteOptions): Promise<void>;
+  /**
+   * A value that has not `rowBytes` bytes counts as missing. With a signal that fires it rejects when
+   * nothing is written to `rows` any more.
+   */
   batchGetInto(
     keys: BigUint64Array,
     rows: Uint8Array | Float32Array,
     rowBytes: number,
     options?: CallOptions,
   ): Promise<GatherResult>;
+  /**
+   * What `source` throws ends the load with CAIRN_ABORTED and is its cause; a prefix of the load may
+   * be there then. An asynchronous source that is waited for when the signal fires is told to return.
+   */
   bulkLoad(source: LoadSource, options?: LoadOptions): Promise<LoadProgress>;
   entries(options?: IterateOptions): AsyncIterableIterator<[StoredKey, Buffer]>;
   keys(options?: IterateOptions): AsyncIterableIterator<StoredKey>;

@@ -1,5 +1,5 @@
 import { CairnError } from '../common/errors.js';
-import { RECORD_PUT_REF } from '../log/log.js';
+import { RECORD_PUT_PART, RECORD_PUT_REF } from '../log/log.js';
 import type { StoreParts } from './parts.js';
 
 /**
@@ -46,7 +46,8 @@ export class Appender {
       return false;
     }
     this.#sequence = sequence;
-    meters.bytesWritten += length + (value?.length ?? 0);
+    // The parts of a value have one key.
+    meters.bytesWritten += (kind === RECORD_PUT_PART ? 0 : length) + (value?.length ?? 0);
     return true;
   }
 
@@ -103,10 +104,12 @@ export class Appender {
 
   /** The index names a record that was placed by a load, which has a log record if it is persistent. */
   indexLoaded(handle: number): void {
-    const { keys, index, meters } = this.#parts;
+    const { keys, index, values, meters } = this.#parts;
     const old = (index.pages ?? index).put(keys.hash, handle);
     if (old !== 0) this.#replace(old);
     meters.puts++;
+    // Where there is a log record the key was counted with it.
+    if (!values.capabilities.persistent) meters.bytesWritten += keys.length;
   }
 
   /** No log record follows a load into memory that the old slot could wait for. */

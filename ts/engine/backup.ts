@@ -11,11 +11,12 @@ import type { RecordBatch } from '../log/record-batch.js';
 import type { CopyHold } from '../value-store/value-store.js';
 import { ValuesCopy, type RecordMarks } from '../value-store/values-copy.js';
 import type { BackupOptions, BackupReport } from './api.js';
+import { abortError } from './calls.js';
 import { ChunkKind, type Checkpointer } from './checkpointer.js';
 import { handlesOf } from './page-room.js';
 import type { StoreParts } from './parts.js';
 import { Slicer } from './recovery.js';
-import { abortError, stepOf } from './walk.js';
+import { stepOf } from './walk.js';
 
 const PROGRESS_EVERY_MS = 250;
 const DAMAGE_LISTED_MAX = 1000;

@@ -132,7 +132,10 @@ export class OpenBatch {
       const { key, value } = operations[at] as WriteOperation;
       keys.encodeStored(key, key.length);
       if (value === undefined) this.#appender.indexDelete();
-      else this.#appender.indexPut(this.#handles[at] as number);
+      else {
+        this.#appender.indexPut(this.#handles[at] as number);
+        if (this.#through) this.#parts.meters.bytesWritten += value.length;
+      }
     }
     this.#parts.meters.batches++;
     return true;

@@ -2,9 +2,9 @@ import { CairnError } from '../common/errors.js';
 import { copyBytes } from '../common/units.js';
 import type { Key, LoadOptions, LoadProgress, LoadSource, RowSource, Value } from './api.js';
 import type { ValueStore } from '../value-store/value-store.js';
+import { invalid, throwIfAborted, untilAborted } from './calls.js';
 import type { StoreParts } from './parts.js';
 import { Slicer } from './recovery.js';
-import { throwIfAborted } from './walk.js';
 import type { WritePath } from './write-path.js';
 import { toBytes } from './value-bytes.js';
 
@@ -49,6 +49,9 @@ export async function bulkLoad(
       options.progress?.({ entries, bytes });
     },
   };
+  if (!isIterable(source) && !isRowSource(source)) {
+    throw invalid('a source is an iterable, or { keys, rows, rowBytes }');
+  }
   const done = isRowSource(source)
     ? await loadRows(loader, source)
     : await loadEntries(loader, source);
@@ -69,12 +72,15 @@ class GroupCommits {
   }
 
   /**
-   * Writes what is placed, then runs `append`. Resolves when the group before this one is through,
-   * which bounds what is on its way.
+   * Writes what is placed at `handles`, then runs `append`, whose business they are from then on.
+   * Resolves when the group before this one is through, which bounds what is on its way.
    */
-  async push(append: () => Promise<void>): Promise<void> {
+  async push(handles: Float64Array, append: () => Promise<void>): Promise<void> {
     const before = this.#last;
-    this.#last = Promise.all([this.#values.flush(), before]).then(append);
+    this.#last = Promise.all([this.#values.flush(), before]).then(append, (error: unknown) => {
+      discardAll(this.#values, handles);
+      throw error;
+    });
     this.#last.catch(() => undefined);
     await before;
   }
@@ -82,6 +88,16 @@ class GroupCommits {
   end(): Promise<void> {
     return this.#last;
   }
+
+  /** The load has failed: what is on its way ends, what is placed beside it was never there. */
+  async abandon(handles: Float64Array): Promise<void> {
+    await this.#last.catch(() => undefined);
+    discardAll(this.#values, handles);
+  }
+}
+
+function discardAll(values: ValueStore, handles: Float64Array): void {
+  for (const handle of handles) if (handle !== 0) values.discard(handle);
 }
 
 async function loadRows(loader: Loader, source: RowSource): Promise<LoadProgress> {
@@ -93,14 +109,24 @@ async function loadRows(loader: Loader, source: RowSource): Promise<LoadProgress
   const rowsPerGroup = Math.max(1, Math.min(GROUP_ENTRIES, Math.floor(GROUP_BYTES / rowBytes)));
   const slicer = new Slicer(parts);
   const commits = new GroupCommits(parts.values);
-  for (let begin = 0; begin < keys.length; begin += rowsPerGroup) {
-    const group = keys.subarray(begin, begin + rowsPerGroup);
-    const handles = new Float64Array(group.length);
-    await placeRows(loader, keys, rowBytes, rows, begin, handles, slicer);
-    await commits.push(() => writes.appendRows(group, handles));
-    loader.report(begin, begin * (rowBytes + 8), false);
+  let handles = new Float64Array(0);
+  try {
+    for (let begin = 0; begin < keys.length; begin += rowsPerGroup) {
+      const group = keys.subarray(begin, begin + rowsPerGroup);
+      const placed = (handles = new Float64Array(group.length));
+      await placeRows(loader, keys, rowBytes, rows, begin, placed, slicer);
+      handles = new Float64Array(0);
+      await commits.push(placed, async () => {
+        await writes.appendRows(group, placed);
+        parts.meters.bytesWritten += group.length * (rowBytes + 8);
+      });
+      loader.report(begin, begin * (rowBytes + 8), false);
+    }
+    await commits.end();
+  } catch (error) {
+    await commits.abandon(handles);
+    throw error;
   }
-  await commits.end();
   return { entries: keys.length, bytes: keys.length * (rowBytes + 8) };
 }
 
@@ -168,25 +194,57 @@ async function loadEntries(
   loader: Loader,
   source: AsyncIterable<readonly [Key, Value]> | Iterable<readonly [Key, Value]>,
 ): Promise<LoadProgress> {
-  const { parts, writes } = loader;
-  const { keys } = parts;
-  const slicer = new Slicer(parts);
-  const commits = new GroupCommits(parts.values);
-  let group = new PlacedGroup();
-  let entries = 0;
-  let bytes = 0;
-  const commit = (): Promise<void> => {
-    const { handles, count } = group;
-    const keyAt = group.key.bind(group);
-    group = new PlacedGroup();
-    return commits.push(() => writes.appendPlaced(count, keyAt, handles));
-  };
+  const load = new EntryLoad(loader);
+  try {
+    if (Symbol.iterator in source) {
+      // Without a promise per entry.
+      let since = 0;
+      for (const entry of source) {
+        const waiting = load.add(entry);
+        if (waiting !== undefined) await waiting;
+        if (load.full || ++since % ENTRIES_PER_LOOK === 0) await load.step();
+      }
+    } else {
+      for await (const entry of untilAborted(source, loader.options.signal)) {
+        await load.add(entry);
+        await load.step();
+      }
+    }
+    return await load.end();
+  } catch (error) {
+    await load.abandon();
+    throw error;
+  }
+}
+
+class EntryLoad {
+  readonly #loader: Loader;
+  readonly #slicer: Slicer;
+  readonly #commits: GroupCommits;
+  #group = new PlacedGroup();
+  #entries = 0;
+  #bytes = 0;
+
+  constructor(loader: Loader) {
+    this.#loader = loader;
+    this.#slicer = new Slicer(loader.parts);
+    this.#commits = new GroupCommits(loader.parts.values);
+  }
+
+  get full(): boolean {
+    return this.#group.full;
+  }
+
   /** What has to be waited for, if anything: most entries find room at once. */
-  const add = (key: Key, value: Value): Promise<void> | undefined => {
-    const data = entryBytes(entries, value);
-    keys.encode(key);
-    entries++;
-    bytes += keys.length + data.length;
+  add(entry: readonly [Key, Value]): Promise<void> | undefined {
+    const { parts, writes } = this.#loader;
+    const { keys } = parts;
+    if (!Array.isArray(entry)) throw invalid(`entry ${this.#entries} is no [key, value]`);
+    const data = entryBytes(this.#entries, entry[1]);
+    keys.encode(entry[0]);
+    this.#entries++;
+    this.#bytes += keys.length + data.length;
+    const group = this.#group;
     const handle = writes.tryPlaceThrough(data);
     if (handle !== 0) {
       group.add(keys.bytes, keys.length, handle, data.length);
@@ -196,29 +254,38 @@ async function loadEntries(
     return writes.placeThrough(stored, data).then((placed) => {
       group.add(stored, stored.length, placed, data.length);
     });
-  };
-  const step = async (): Promise<void> => {
-    if (!group.full) return slicer.pause();
-    await commit();
-    loader.report(entries, bytes, false);
-  };
-  if (Symbol.iterator in source) {
-    // Without a promise per entry.
-    let since = 0;
-    for (const [key, value] of source) {
-      const waiting = add(key, value);
-      if (waiting !== undefined) await waiting;
-      if (group.full || ++since % ENTRIES_PER_LOOK === 0) await step();
-    }
-  } else {
-    for await (const [key, value] of source) {
-      await add(key, value);
-      await step();
-    }
   }
-  if (group.count > 0) await commit();
-  await commits.end();
-  return { entries, bytes };
+
+  async step(): Promise<void> {
+    throwIfAborted(this.#loader.options.signal);
+    if (!this.full) return this.#slicer.pause();
+    await this.#commit();
+    this.#loader.report(this.#entries, this.#bytes, false);
+  }
+
+  async end(): Promise<LoadProgress> {
+    if (this.#group.count > 0) await this.#commit();
+    await this.#commits.end();
+    return { entries: this.#entries, bytes: this.#bytes };
+  }
+
+  abandon(): Promise<void> {
+    const { handles, count } = this.#group;
+    return this.#commits.abandon(handles.subarray(0, count));
+  }
+
+  #commit(): Promise<void> {
+    const group = this.#group;
+    const { count } = group;
+    const handles = group.handles.subarray(0, count);
+    this.#group = new PlacedGroup();
+    const keyAt = group.key.bind(group);
+    const { parts, writes } = this.#loader;
+    return this.#commits.push(handles, async () => {
+      await writes.appendPlaced(count, keyAt, handles);
+      parts.meters.bytesWritten += group.valueBytes;
+    });
+  }
 }
 
 function entryBytes(entry: number, value: Value): Uint8Array {
@@ -228,6 +295,11 @@ function entryBytes(entry: number, value: Value): Uint8Array {
     if (error instanceof CairnError) error.message = `entry ${entry}: ${error.message}`;
     throw error;
   }
+}
+
+function isIterable(source: LoadSource): boolean {
+  if (typeof source !== 'object' || source === null) return false;
+  return Symbol.iterator in source || Symbol.asyncIterator in source;
 }
 
 function isRowSource(source: LoadSource): source is RowSource {

@@ -23,18 +23,28 @@ import type {
 import { Backups } from './backup.js';
 import type { WriteOperation } from './batch-write.js';
 import { bulkLoad } from './bulk-load.js';
+import {
+  call,
+  callSync,
+  checkKeyEncoding,
+  invalid,
+  levelOf,
+  longCall,
+  named,
+  signalOf,
+  throwIfAborted,
+} from './calls.js';
 import { Checkpointer } from './checkpointer.js';
 import { Compactor } from './compactor.js';
 import { DurableMark } from './durable-mark.js';
 import type { StoreParts } from './parts.js';
 import { checkRows, ReadPath } from './read-path.js';
 import type { RecoveryReport } from './recovery.js';
+import { storeStats } from './store-stats.js';
 import { toBytes } from './value-bytes.js';
-import { abortable, throwIfAborted, verifyRecords, walkRecords } from './walk.js';
+import { verifyRecords, walkRecords } from './walk.js';
 import type { SpaceMaker } from './placer.js';
 import { WritePath } from './write-path.js';
-
-const LEVELS: ReadonlySet<string> = new Set(['sync', 'interval', 'process', 'none']);
 
 /** `KVEngineComposite`: index, value store, allocator and backend behind the public interface. */
 export class Engine implements Store {
@@ -79,7 +89,7 @@ export class Engine implements Store {
   }
 
   get size(): number {
-    this.#checkOpen();
+    this.#checkOpen('size');
     return this.#parts.index.size;
   }
 
@@ -110,7 +120,7 @@ export class Engine implements Store {
   }
 
   putSync(key: Key, value: Value, options?: WriteOptions): void {
-    this.#callSync('putSync', () => {
+    this.#callSync('putSync', options, () => {
       const level = this.#writable(options);
       const bytes = toBytes(value);
       this.#parts.keys.encode(key);
@@ -130,8 +140,8 @@ export class Engine implements Store {
 
   getSync(key: Key): Buffer | undefined {
     // Without a closure: it would cost a tenth of a hot get.
-    this.#checkOpen();
     try {
+      this.#checkOpen();
       return this.#reads.getSync(key);
     } catch (error) {
       throw named('getSync', error);
@@ -139,12 +149,12 @@ export class Engine implements Store {
   }
 
   has(key: Key, options?: CallOptions): Promise<boolean> {
-    return this.#call('has', options, async () => this.#reads.has(key));
+    return this.#call('has', options, () => Promise.resolve(this.#reads.has(key)));
   }
 
   hasSync(key: Key): boolean {
-    this.#checkOpen();
     try {
+      this.#checkOpen();
       return this.#reads.hasSync(key);
     } catch (error) {
       throw named('hasSync', error);
@@ -164,7 +174,7 @@ export class Engine implements Store {
   }
 
   deleteSync(key: Key, options?: WriteOptions): boolean {
-    return this.#callSync('deleteSync', () => {
+    return this.#callSync('deleteSync', options, () => {
       const level = this.#writable(options);
       this.#parts.keys.encode(key);
       return this.#writes.deleteSync(level);
@@ -226,81 +236,62 @@ export class Engine implements Store {
     rowBytes: number,
     options?: CallOptions,
   ): Promise<GatherResult> {
-    return this.#call('batchGetInto', options, () =>
-      this.#reads.gather(keys, checkRows(this.#parts.keys.type, keys, rows, rowBytes), rowBytes),
-    );
+    const gather = (): Promise<GatherResult> =>
+      this.#reads.gather(keys, checkRows(this.#parts.keys.type, keys, rows, rowBytes), rowBytes);
+    if (options?.signal === undefined) return this.#call('batchGetInto', options, gather);
+    // Not before the last row is written: the rows are the caller's.
+    return this.#longCall('batchGetInto', options, async () => {
+      const gathered = await gather();
+      throwIfAborted(options.signal);
+      return gathered;
+    });
   }
 
   bulkLoad(source: LoadSource, options: LoadOptions = {}): Promise<LoadProgress> {
-    return this.#call('bulkLoad', undefined, () => {
-      throwIfAborted(options.signal);
+    return this.#longCall('bulkLoad', options, () => {
       this.#writable(undefined);
       const checkpoint = (): Promise<void> => this.#checkpointer.run();
       return bulkLoad(this.#parts, this.#writes, checkpoint, source, options);
     });
   }
 
-  async *entries(options: IterateOptions = {}): AsyncIterableIterator<[StoredKey, Buffer]> {
-    this.#checkOpen();
-    throwIfAborted(options.signal);
-    const damaged = (_handle: number, error: CairnError): void => {
-      throw error;
-    };
-    for await (const record of walkRecords(this.#parts, damaged)) {
-      throwIfAborted(options.signal);
-      yield [this.#parts.keys.decode(record.key, options), record.value];
-      this.#checkOpen();
-    }
+  entries(options: IterateOptions = {}): AsyncIterableIterator<[StoredKey, Buffer]> {
+    return this.#entries('entries', options);
   }
 
   async *keys(options: IterateOptions = {}): AsyncIterableIterator<StoredKey> {
-    for await (const [key] of this.entries(options)) yield key;
+    for await (const [key] of this.#entries('keys', options)) yield key;
   }
 
   async *values(options: CallOptions = {}): AsyncIterableIterator<Buffer> {
-    for await (const [, value] of this.entries(options)) yield value;
+    for await (const [, value] of this.#entries('values', options)) yield value;
+  }
+
+  async *#entries(
+    operation: string,
+    options: IterateOptions,
+  ): AsyncIterableIterator<[StoredKey, Buffer]> {
+    const damaged = (_handle: number, error: CairnError): void => {
+      throw error;
+    };
+    try {
+      const signal = signalOf(options);
+      checkKeyEncoding(options);
+      this.#checkOpen();
+      throwIfAborted(signal);
+      for await (const record of walkRecords(this.#parts, damaged)) {
+        throwIfAborted(signal);
+        yield [this.#parts.keys.decode(record.key, options), record.value];
+        this.#checkOpen();
+      }
+    } catch (error) {
+      throw named(operation, error);
+    }
   }
 
   stats(): StoreStats {
-    this.#checkOpen();
-    const { path, index, values, log, meters, fileSet, config } = this.#parts;
-    const { gets, hits, puts, deletes, batches, bytesRead, bytesWritten } = meters;
-    const { capabilities } = fileSet;
-    const entries = index.size;
-    return {
-      path,
-      entries,
-      io: {
-        backend: capabilities.name,
-        direct: capabilities.direct,
-        degraded: capabilities.degraded,
-      },
-      operations: { gets, hits, puts, deletes, batches, bytesRead, bytesWritten },
-      latency: {
-        get: meters.get.summary(),
-        put: meters.put.summary(),
-        delete: meters.delete.summary(),
-      },
-      index: {
-        ...{ type: config.index.type, entries, memoryBytes: index.memoryBytes },
-        ...index.pages?.stats(),
-      },
-      values: values.stats(),
-      log: {
-        appendedSequence: log.appendedSequence,
-        durableSequence: log.durableSequence,
-        liveBytes: log.liveBytes,
-        bytesWritten: log.bytesWritten,
-        groups: log.groups,
-        syncs: log.syncs,
-      },
-      checkpoint: this.#checkpointer.stats,
-      recovery: {
-        records: this.#recovery.records,
-        milliseconds: this.#recovery.milliseconds,
-        tornTail: this.#recovery.tornTail,
-      },
-    };
+    this.#checkOpen('stats');
+    return storeStats(this.#parts, this.#recovery, this.#checkpointer.stats);
   }
 
   flush(options?: CallOptions): Promise<void> {
@@ -321,14 +312,11 @@ export class Engine implements Store {
 
   backup(path: string, options: BackupOptions = {}): Promise<BackupReport> {
     // It watches the signal itself, and ends with nothing left behind.
-    return this.#call('backup', undefined, () => this.#backups.run(path, options));
+    return this.#longCall('backup', options, () => this.#backups.run(path, options));
   }
 
   verify(options: VerifyOptions = {}): Promise<VerifyReport> {
-    return this.#call('verify', undefined, () => {
-      throwIfAborted(options.signal);
-      return verifyRecords(this.#parts, options);
-    });
+    return this.#longCall('verify', options, () => verifyRecords(this.#parts, options));
   }
 
   close(): Promise<void> {
@@ -391,57 +379,40 @@ export class Engine implements Store {
     if (this.#parts.config.readOnly) {
       throw new CairnError('CAIRN_READ_ONLY', 'the store was opened with read_only');
     }
-    const level = options?.durability;
-    if (level === undefined) return this.#parts.config.durability.level;
-    if (!LEVELS.has(level)) {
-      throw invalid(`durability is one of ${[...LEVELS].join(', ')}, not ${String(level)}`);
-    }
-    return level;
+    return levelOf(options) ?? this.#parts.config.durability.level;
   }
 
-  #checkOpen(): void {
-    if (this.#closing !== undefined) {
-      throw new CairnError('CAIRN_CLOSED', `the store ${this.path} is closed: open it again`);
-    }
+  #checkOpen(operation?: string): void {
+    if (this.#closing === undefined) return;
+    const message = `the store ${this.path} is closed: open it again`;
+    throw new CairnError('CAIRN_CLOSED', message, { operation });
   }
 
   /** An asynchronous call always rejects and never throws. */
   #call<T>(operation: string, options: CallOptions | undefined, run: () => Promise<T>): Promise<T> {
-    try {
+    return call(operation, options, () => {
       this.#checkOpen();
-      const signal = options?.signal;
-      if (signal === undefined) return run();
-      throwIfAborted(signal);
-      return abortable(run(), signal);
-    } catch (error) {
-      return Promise.reject(named(operation, error));
-    }
+      return run();
+    });
   }
 
-  #callSync<T>(operation: string, run: () => T): T {
-    this.#checkOpen();
-    try {
+  #longCall<T>(operation: string, options: CallOptions, run: () => Promise<T>): Promise<T> {
+    return longCall(operation, options, () => {
+      this.#checkOpen();
       return run();
-    } catch (error) {
-      throw named(operation, error);
-    }
+    });
+  }
+
+  #callSync<T>(operation: string, options: CallOptions | undefined, run: () => T): T {
+    return callSync(operation, options, () => {
+      this.#checkOpen();
+      return run();
+    });
   }
 }
 
 function noBytes(): undefined {
   return undefined;
-}
-
-function invalid(message: string): CairnError {
-  return new CairnError('CAIRN_INVALID_ARGUMENT', message);
-}
-
-/** Adds the operation where the error does not name one. */
-function named(operation: string, error: unknown): Error {
-  if (error instanceof CairnError && error.operation === undefined) {
-    Object.defineProperty(error, 'operation', { value: operation, enumerable: true });
-  }
-  return error as Error;
 }
 
 function ignore(): void {

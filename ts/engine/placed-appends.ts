@@ -16,7 +16,10 @@ interface Room {
   readonly placer: Placer;
 }
 
-/** Log and index name records that are in their slots already; one caller at a time. */
+/**
+ * Log and index name records that are in their slots already; one caller at a time. Slots that are
+ * not named when that fails are free again.
+ */
 export class PlacedAppends {
   readonly #parts: StoreParts;
   readonly #appender: Appender;
@@ -38,17 +41,27 @@ export class PlacedAppends {
     const { persistent } = values.capabilities;
     const { log, pages, placer } = this.#room;
     const slicer = new Slicer(this.#parts);
-    for (let at = 0; at < count; at++) {
-      const key = keyAt(at);
-      const handle = handles[at] as number;
-      if (!pages.has(1)) await pages.wait(placer, 1);
-      keys.encodeStored(key, key.length);
-      while (persistent && !this.#appender.append(RECORD_PUT_REF, 0, handle, undefined, wantSync)) {
-        await log.wait();
+    let done = 0;
+    try {
+      while (done < count) {
+        const key = keyAt(done);
+        const handle = handles[done] as number;
+        if (!pages.has(1)) await pages.wait(placer, 1);
         keys.encodeStored(key, key.length);
+        while (
+          persistent &&
+          !this.#appender.append(RECORD_PUT_REF, 0, handle, undefined, wantSync)
+        ) {
+          await log.wait();
+          keys.encodeStored(key, key.length);
+        }
+        done++;
+        this.#appender.indexLoaded(handle);
+        if (done % 256 === 0) await slicer.pause();
       }
-      this.#appender.indexLoaded(handle);
-      if (at % 256 === 255) await slicer.pause();
+    } catch (error) {
+      for (const handle of handles.subarray(done, count)) values.discard(handle);
+      throw error;
     }
   }
 
@@ -56,13 +69,19 @@ export class PlacedAppends {
   async rows(keys: BigUint64Array, handles: Float64Array): Promise<void> {
     const { log, pages, placer } = this.#room;
     const slicer = new Slicer(this.#parts);
-    for (let from = 0; from < keys.length;) {
-      const count = Math.min(ROWS_PER_STEP, keys.length - from);
-      await pages.wait(placer, count);
-      const done = this.#appender.putRows(keys, handles, from, count);
-      from += done;
-      if (done < count) await log.wait();
-      await slicer.pause();
+    let from = 0;
+    try {
+      while (from < keys.length) {
+        const count = Math.min(ROWS_PER_STEP, keys.length - from);
+        await pages.wait(placer, count);
+        const done = this.#appender.putRows(keys, handles, from, count);
+        from += done;
+        if (done < count) await log.wait();
+        await slicer.pause();
+      }
+    } catch (error) {
+      for (const handle of handles.subarray(from)) this.#parts.values.discard(handle);
+      throw error;
     }
   }
 }

@@ -106,8 +106,11 @@ export class ReadPath {
     return (index.pages === undefined ? index.get(keys.hash) : this.#handleSync()) !== 0;
   }
 
-  async batchGet(wanted: readonly Key[] | BigUint64Array): Promise<(Buffer | undefined)[]> {
-    const records = this.#copyKeys(wanted);
+  batchGet(wanted: readonly Key[] | BigUint64Array): Promise<(Buffer | undefined)[]> {
+    return this.#readAll(this.#copyKeys(wanted));
+  }
+
+  async #readAll(records: WantedRecords): Promise<(Buffer | undefined)[]> {
     const found = new Array<Buffer | undefined>(records.handles.length).fill(undefined);
     const unpin = this.#parts.values.pin();
     try {

@@ -3,9 +3,10 @@ import { documentOf } from '../config/stored.js';
 import type { StoreConfig } from '../config/types.js';
 import type { CallOptions, LoadProgress, StoredKey, VerifyReport } from './api.js';
 import { createRegistry } from './builtins.js';
+import { throwIfAborted } from './calls.js';
 import { open, usingDamaged, type OpenOptions } from './open.js';
 import type { StoreParts } from './parts.js';
-import { throwIfAborted, walkRecords } from './walk.js';
+import { walkRecords } from './walk.js';
 
 const DAMAGE_LISTED_MAX = 1000;
 

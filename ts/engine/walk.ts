@@ -4,6 +4,7 @@ import { damagedError } from '../value-store/slot-errors.js';
 import type { StoredRecord } from '../value-store/value-store.js';
 import type { VerifyOptions, VerifyReport } from './api.js';
 import { usingHandle } from './page-room.js';
+import { throwIfAborted } from './calls.js';
 import type { StoreParts } from './parts.js';
 
 /** Records read ahead of the consumer. */
@@ -155,23 +156,4 @@ export async function verifyRecords(
   }
   options.progress?.(records + damagedCount, total);
   return { records, bytes, damaged, damagedCount };
-}
-
-export function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted === true) throw abortError(signal);
-}
-
-export function abortError(signal: AbortSignal): CairnError {
-  return new CairnError('CAIRN_ABORTED', 'the call was aborted by its signal', {
-    cause: signal.reason,
-  });
-}
-
-/** Rejects early when the signal fires; the work itself goes on and ends by itself. */
-export function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(abortError(signal));
-    signal.addEventListener('abort', onAbort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
 }

@@ -87,6 +87,7 @@ export class WritePath {
     placed.catch(() => undefined);
     return this.#enqueue(async () => {
       await this.#placed.entries(1, () => key, Float64Array.of(await placed), level === 'sync');
+      this.#parts.meters.bytesWritten += copy.length;
     }, level);
   }
 
@@ -110,6 +111,7 @@ export class WritePath {
         return false;
       }
       this.#appender.indexPut(handle);
+      this.#parts.meters.bytesWritten += value.length;
       return true;
     });
     this.#acknowledgeSync(level);
