@@ -26,17 +26,23 @@ void SyncParent(const std::string& parent) {
 
 /// mkdir -p. Existing parts stay as they are.
 int MakeDirectories(const std::string& path) {
+  int refused = 0;
   for (size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
     const std::string part = path.substr(0, end);
     if (::mkdir(part.c_str(), 0700) == 0) {
       const size_t slash = part.find_last_of('/');
       SyncParent(slash == std::string::npos ? "." : part.substr(0, slash == 0 ? 1 : slash));
-    } else if (errno != EEXIST && errno != EROFS && errno != EACCES) {
-      return errno;
+    } else if (errno == EROFS || errno == EACCES) {
+      // Fine for a part that exists, which decides whether the last one does.
+      refused = errno;
+    } else if (errno != EEXIST) {
+      return errno == ENOENT && refused != 0 ? refused : errno;
     }
-    // EROFS and EACCES on a part that exists are fine; if it does not, opening says so.
-    if (end == std::string::npos) return 0;
+    if (end == std::string::npos) break;
   }
+  // It says why there is no such directory; opening would only say that there is none.
+  struct stat status {};
+  return refused != 0 && ::stat(path.c_str(), &status) != 0 && errno == ENOENT ? refused : 0;
 }
 
 std::string HolderOf(int lock) {

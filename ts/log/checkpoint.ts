@@ -226,7 +226,8 @@ export class CheckpointReader {
   async *salvage(
     onDamage: OnDamage,
   ): AsyncGenerator<CheckpointChunk & { readonly gap: boolean }, void, void> {
-    const file = await this.files.open(this.name, 0);
+    const file = await this.openFile().catch((error: unknown) => this.take(error, onDamage));
+    if (file === undefined) return;
     try {
       await this.readEnds(file).catch((error: unknown) => this.take(error, onDamage));
       const end = Math.min(this.expected.bytes - PAGE_BYTES, this.files.sizeOf(file));
@@ -267,13 +268,24 @@ export class CheckpointReader {
     return { ...chunk, index, bytes };
   }
 
-  private take(error: unknown, onDamage: OnDamage): void {
+  private take(error: unknown, onDamage: OnDamage): undefined {
     if (!isCairnError(error, 'CAIRN_CORRUPTION')) throw error;
     onDamage(error);
   }
 
+  /** The manifest names it, so that it is there or the store is damaged. */
+  private async openFile(): Promise<FileId> {
+    try {
+      return await this.files.open(this.name, 0);
+    } catch (error) {
+      if (!isCairnError(error, 'CAIRN_NOT_FOUND')) throw error;
+      const details = { operation: 'recover', file: this.name, offset: 0, cause: error };
+      throw new CairnError('CAIRN_CORRUPTION', `opening ${this.name}: it is gone`, details);
+    }
+  }
+
   private async open(): Promise<FileId> {
-    const file = await this.files.open(this.name, 0);
+    const file = await this.openFile();
     const { bytes } = this.expected;
     if (bytes >= 2 * PAGE_BYTES && bytes % PAGE_BYTES === 0 && this.files.sizeOf(file) >= bytes) {
       return file;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { chmod, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { open } from '../../../ts/index.js';
+import { open, repair } from '../../../ts/index.js';
 import { addon, refuseWithoutExternalBuffers } from '../../../ts/bindings/addon.js';
 import type { NativeMemorySlotsConstructor } from '../../../ts/bindings/memory-slots.js';
 import { isCairnError } from '../../../ts/common/errors.js';
@@ -219,4 +219,51 @@ describe('what was wrong once', () => {
       exports.NativeMemorySlots = Native;
     }
   });
+
+  for (const type of ['SSD_VALUE_STORE', 'DRAM_VALUE_STORE']) {
+    it(`takes a checkpoint that is gone for damage: ${type}`, () =>
+      withDirectory(async (directory) => {
+        // Symptom: CAIRN_NOT_FOUND ("there is no store at the path"), from repair as well.
+        // Cause: the error of opening the file was handed on.
+        // Fix: what the manifest names is there, or the store is damaged.
+        const path = join(directory, 'store');
+        const store = await open(path, { value: { type } });
+        await store.put('old', 'v');
+        await store.checkpoint();
+        await store.close();
+        const [checkpoint] = (await readdir(path)).filter((name) => name.startsWith('checkpoint-'));
+        await rm(join(path, checkpoint as string));
+        const damaged = (error: unknown): boolean =>
+          isCairnError(error, 'CAIRN_CORRUPTION') && error.file === checkpoint;
+        await assert.rejects(open(path), damaged);
+        await assert.rejects(open(path, { read_only: true }), damaged);
+        const report = await repair(path, join(directory, 'saved'));
+        assert.equal(report.entries, 0);
+        assert.deepEqual(
+          report.damaged.map(({ file }) => file),
+          [checkpoint],
+        );
+      }));
+  }
+
+  it('says that a directory may not be made, not that it is not there', () =>
+    withDirectory(async (directory) => {
+      // Symptom: CAIRN_NOT_FOUND with ENOENT when a store was to be made below a directory of others.
+      // Cause: what mkdir refused was left to opening, which finds nothing.
+      // Fix: the refusal is kept for a directory that is not there.
+      await chmod(directory, 0o555);
+      const root = process.geteuid?.() === 0;
+      if (root) process.seteuid?.(65_534);
+      try {
+        for (const path of [join(directory, 'store'), join(directory, 'no', 'store')]) {
+          const refused = (error: unknown): boolean =>
+            isCairnError(error, 'CAIRN_IO') &&
+            (error.cause as { errno: string }).errno === 'EACCES';
+          await assert.rejects(open(path), refused);
+        }
+      } finally {
+        if (root) process.seteuid?.(0);
+        await chmod(directory, 0o755);
+      }
+    }));
 });
