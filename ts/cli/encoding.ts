@@ -16,6 +16,7 @@ export interface KeyCodec {
   readonly encoding: ByteEncoding;
 }
 
+const LONE_SURROGATE = /\p{Surrogate}/u;
 const U64_MAX = 2n ** 64n - 1n;
 
 export function isByteEncoding(name: unknown): name is ByteEncoding {
@@ -26,6 +27,8 @@ export function isByteEncoding(name: unknown): name is ByteEncoding {
 export function decodeBytes(text: string, encoding: ByteEncoding): Buffer {
   switch (encoding) {
     case 'utf8':
+      // JSON can write half of a surrogate pair; all of them would become the same U+FFFD.
+      if (LONE_SURROGATE.test(text)) throw notOf(text, 'well-formed Unicode');
       return Buffer.from(text, 'utf8');
     case 'hex':
       if (text.length % 2 !== 0 || !/^[0-9a-fA-F]*$/.test(text))

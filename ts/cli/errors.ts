@@ -52,7 +52,7 @@ const ADVICE: ReadonlyMap<string, string> = new Map([
     'CAIRN_INVALID_KEY',
     'Keys are 1 to 65536 bytes, or integers of 0 to 2^64 - 1 with --key-type u64.',
   ],
-  ['CAIRN_INVALID_VALUE', 'Values are 0 bytes to 1 GiB.'],
+  ['CAIRN_INVALID_VALUE', 'A value is a string or bytes, at most 64 MiB of them.'],
   [
     'CAIRN_UNSUPPORTED',
     'This store or this host cannot do that; `cairn doctor` shows what the host offers.',
@@ -88,7 +88,7 @@ const ADVICE: ReadonlyMap<string, string> = new Map([
     'CAIRN_ADDON_MISSING',
     'Build the native addon with `npm rebuild cairn-kv` (needs a C++20 compiler and CMake).',
   ],
-  ['CAIRN_TOO_LARGE', 'Split the value: one entry holds at most 1 GiB.'],
+  ['CAIRN_TOO_LARGE', 'Split the value: one entry holds at most 64 MiB.'],
 ]);
 
 const SYSTEM_ADVICE: ReadonlyMap<string, string> = new Map([
@@ -101,13 +101,19 @@ const SYSTEM_ADVICE: ReadonlyMap<string, string> = new Map([
   ['EMFILE', 'Raise the limit of open files (ulimit -n).'],
 ]);
 
+/** What the store says of a path it may not use helps more than what it says of any device. */
+function adviceFor(code: string, cause: unknown): string | undefined {
+  const errno = (cause as { readonly errno?: unknown } | undefined)?.errno;
+  const refused = errno === 'EACCES' || errno === 'EPERM';
+  return refused ? SYSTEM_ADVICE.get(errno) : (ADVICE.get(code) ?? SYSTEM_ADVICE.get(code));
+}
+
 /** Flattens any thrown value into a report. Never throws. */
 export function describeError(error: unknown): ErrorReport {
   if (!(error instanceof Error)) return { code: 'UNEXPECTED', message: String(error) };
   const fields = error as Error & Readonly<Record<string, unknown>>;
   const code = typeof fields['code'] === 'string' ? fields['code'] : 'UNEXPECTED';
-  const hint =
-    error instanceof CliError ? error.hint : (ADVICE.get(code) ?? SYSTEM_ADVICE.get(code));
+  const hint = error instanceof CliError ? error.hint : adviceFor(code, error.cause);
   const file = fields['file'] ?? fields['path'];
   return {
     code,

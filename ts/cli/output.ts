@@ -1,8 +1,8 @@
 import type { Writable } from 'node:stream';
 
 /**
- * Data goes to stdout, everything else to stderr. A reader that goes away (`| head`) is no error:
- * it is told to the command as an abort, once.
+ * Data goes to stdout, everything else to stderr. When nothing more can be written there, the
+ * command is told so once, as an abort: that a reader went away (`| head`) is no error of it.
  */
 export class Output {
   #broken = false;
@@ -13,18 +13,18 @@ export class Output {
     readonly json: boolean,
     readonly quiet: boolean,
     readonly colour: boolean,
-    onBrokenPipe: () => void,
+    onBroken: (error: NodeJS.ErrnoException) => void,
   ) {
     stdout.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error;
+      if (this.#broken) return;
       this.#broken = true;
-      onBrokenPipe();
+      onBroken(error);
     });
     // Nobody reads the notes any more; that must not end the work.
     stderr.on('error', () => undefined);
   }
 
-  /** The reader of stdout has gone. */
+  /** Nothing more can be written to stdout. */
   get broken(): boolean {
     return this.#broken;
   }
@@ -39,6 +39,14 @@ export class Output {
       };
       this.stdout.once('drain', done).once('error', done).once('close', done);
     });
+  }
+
+  /** Resolves when all data is on its way, or cannot be. */
+  async settled(): Promise<void> {
+    if (this.#broken) return;
+    await new Promise<void>((resolve) => this.stdout.write('', () => resolve()));
+    // A write that failed says so in its callback, and in an event after that.
+    await new Promise<void>((resolve) => setImmediate(resolve));
   }
 
   line(text: string): Promise<void> {

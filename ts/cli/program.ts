@@ -63,9 +63,12 @@ export async function runCli(
       options.json === true,
       options.quiet === true,
       wantsColour(host, options.color),
-      () => abort.abort(BROKEN_PIPE),
+      (error) => abort.abort(error.code === 'EPIPE' ? BROKEN_PIPE : error),
     );
     exitCode = await body(createContext(host, output, abort.signal));
+    await output.settled();
+    // What the command has found counts, whether somebody read it or not.
+    if (output.broken && abort.signal.reason !== BROKEN_PIPE) throw abort.signal.reason;
   };
   addCommands(program, run);
 

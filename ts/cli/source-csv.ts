@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import type { Readable } from 'node:stream';
+import { Transform, type Readable, type TransformCallback } from 'node:stream';
 import { CsvError, parse, type Parser } from 'csv-parse';
 import { parseKey, parseValue, type KeyCodec, type ValueEncoding } from './encoding.js';
 import { CliError } from './errors.js';
@@ -34,9 +34,10 @@ export class CsvSource implements ImportSource {
 
   async *entries(from: Position, signal: AbortSignal): AsyncIterable<SourceEntry> {
     const stream = openStream(this.source, 0, signal);
-    const parser = stream.pipe(createParser(this.mapping));
+    const text = stream.pipe(utf8Only());
+    const parser = text.pipe(createParser(this.mapping));
     // pipe() does not hand errors on; the reader below must hear of them.
-    stream.once('error', (error) => parser.destroy(error));
+    for (const from of [stream, text]) from.once('error', (error) => parser.destroy(error));
     let header: readonly string[] | undefined;
     let entries = 0;
     try {
@@ -64,6 +65,26 @@ export class CsvSource implements ImportSource {
       stream.destroy();
     }
   }
+}
+
+/** Passes UTF-8 on and refuses the rest: the parser would put U+FFFD in its place. */
+function utf8Only(): Transform {
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  let bytes = 0;
+  const check = (chunk: Uint8Array | undefined, done: TransformCallback): void => {
+    try {
+      decoder.decode(chunk, { stream: chunk !== undefined });
+    } catch (cause) {
+      const where = `CSV: not valid UTF-8 after byte ${bytes}`;
+      return done(new CliError('CLI_BAD_INPUT', where, { cause }));
+    }
+    bytes += chunk?.length ?? 0;
+    done(null, chunk);
+  };
+  return new Transform({
+    transform: (chunk: Uint8Array, _encoding, done) => check(chunk, done),
+    flush: (done) => check(undefined, done),
+  });
 }
 
 function createParser({ delimiter }: CsvMapping): Parser {

@@ -9,7 +9,7 @@ import type { Lease } from './window.js';
 
 const SLASH = Buffer.from('/');
 const SLASH_CODE = 0x2f;
-const VALUE_BYTES_MAX = 1024 * 1024 * 1024;
+const VALUE_BYTES_MAX = 64 * 1024 * 1024;
 
 /**
  * A directory tree: the key is the path below the root, the value the bytes of the file. Paths are
@@ -71,7 +71,7 @@ export class DirectorySource implements ImportSource {
       if (size > VALUE_BYTES_MAX)
         throw new CliError(
           'CLI_BAD_INPUT',
-          `${name}: ${size} bytes are more than a value holds (1 GiB)`,
+          `${name}: ${size} bytes are more than a value holds (64 MiB)`,
         );
       await lease.grow(size);
       return { key, value: await file.readFile(), name };

@@ -64,6 +64,34 @@ describe('command line: import', () => {
     assert.deepEqual(content(), { a: '{"id":12345678901234567890, "x":[1,"}"]}', b: '\u0001' });
   });
 
+  it('refuses text that is no Unicode instead of changing it', async () => {
+    // Symptom: keys "\\ud800" and "\\udfff" of NDJSON, and two Latin-1 keys of CSV, became the same key.
+    // Cause: what has no UTF-8 was written as U+FFFD.
+    // Fix: it is refused.
+    const sources = [
+      await file('key.ndjson', '{"key":"\\ud800","value":"v"}\n'),
+      await file('value.ndjson', '{"key":"k","value":"a\\udfff"}\n'),
+      await file('latin1.csv', Buffer.from('key,value\nk\xe4,1\n', 'latin1')),
+      await file('cut.csv', Buffer.from('key,value\nk,\xc3', 'latin1')),
+    ];
+    for (const source of sources) {
+      const { code, stderr } = await run(source);
+      assert.equal(code, 1, source);
+      assert.match(stderr, /CLI_BAD_INPUT/);
+    }
+    assert.deepEqual(content(), {});
+    const long = `${'ä'.repeat(100_000)},\u{1f600}\n`;
+    assert.equal(
+      (await run(await file('whole.csv', `key,value\nk,${long}`.replace('k,', '')))).code,
+      0,
+    );
+    assert.equal(
+      (await run(await file('pair.ndjson', '{"key":"\\ud83d\\ude00","value":""}'))).code,
+      0,
+    );
+    assert.equal(content()[Buffer.from('\u{1f600}').toString('latin1')], '');
+  });
+
   it('stores the whole object when only the key field is named', async () => {
     const source = await file('in.jsonl', '{"id":"a","n":1}\n');
     assert.equal((await run(source, '--key-field', 'id')).code, 0);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { createWriteStream, existsSync } from 'node:fs';
+import { closeSync, createWriteStream, existsSync, openSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -250,6 +250,28 @@ describe('command line: processes', function () {
     const { code, stderr } = await ended;
     assert.deepEqual([code, stderr], [0, '']);
     assert.equal(await ok('count', store), '50000\n');
+  });
+
+  it('says in its own form that stdout cannot be written', async () => {
+    // Symptom: a stack trace, with --json as well, and a store that was not closed.
+    // Cause: errors of stdout but EPIPE were thrown where nobody catches.
+    // Fix: they abort the command and are what it reports.
+    await ok('put', store, 'k', 'v');
+    const full = openSync('/dev/full', 'w');
+    try {
+      for (const command of ['get', 'scan', 'count']) {
+        const argv = [command, store, ...(command === 'get' ? ['k'] : []), '--json'];
+        const child = spawn(process.execPath, ['--import', 'tsx', MAIN, ...argv], {
+          stdio: ['ignore', full, 'pipe'],
+        });
+        const { code, stderr } = await end(child);
+        assert.equal(code, 1);
+        const { error } = JSON.parse(stderr) as { error: { code: string } };
+        assert.equal(error.code, 'ENOSPC');
+      }
+    } finally {
+      closeSync(full);
+    }
   });
 
   it('measures with doctor and leaves nothing behind', async () => {
