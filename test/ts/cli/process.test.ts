@@ -282,6 +282,19 @@ describe('command line: processes', function () {
     assert.deepEqual(await readdir(folder), []);
   });
 
+  it('hands the arguments of bench to the benchmark, from what is built as well', async () => {
+    // Symptom: `npx cairn bench` of a checkout: the benchmark is not installed.
+    // Cause: it was looked for in dist/bench, which is not built.
+    // Fix: beside the sources it runs from them.
+    const built = resolve('dist/esm/cli/main.js');
+    const child = spawn(process.execPath, [built, 'bench', '--help'], { stdio: 'pipe' });
+    const { code, stdout, stderr } = await end(child);
+    assert.equal(code, 0, stderr);
+    assert.match(stdout.toString('utf8'), /--quick/);
+    const wrong = await end(spawn(process.execPath, [built, 'bench', '--nope'], { stdio: 'pipe' }));
+    assert.equal(wrong.code, 2);
+  });
+
   it('shows its help without a store', async () => {
     assert.match(await ok('--help'), /Usage: cairn/);
     const { version } = JSON.parse(await readFile('package.json', 'utf8')) as { version: string };
