@@ -87,7 +87,8 @@ export function statusError(status: NativeStatus): CairnError {
       : `${status.operation}${status.file === '' ? '' : ` ${status.file}`}: ${reason}`;
   return new CairnError(CODE_OF_STATUS[name], message, {
     operation: status.operation,
-    file: status.file === '' ? undefined : status.file,
+    // Of a lock the status says who holds it as well.
+    file: status.file === '' ? undefined : status.file.replace(/ \(held by [a-z0-9 ]+\)$/, ''),
     cause: errno === undefined ? undefined : { errno },
   });
 }

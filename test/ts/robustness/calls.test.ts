@@ -132,7 +132,11 @@ describe('opening and closing', function () {
       );
       const opened = tried.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
       for (const one of tried) {
-        if (one.status === 'rejected') assert.ok(isCairnError(one.reason, 'CAIRN_LOCKED'));
+        if (one.status === 'fulfilled') continue;
+        assert.ok(isCairnError(one.reason, 'CAIRN_LOCKED'));
+        // Who holds it is in the message; the file was "LOCK (held by process 123)".
+        assert.equal(one.reason.file, 'LOCK');
+        assert.match(one.reason.message, /held by process \d+/);
       }
       assert.equal(opened.length, 1);
       const [first] = opened as [Store];
