@@ -1,5 +1,5 @@
 import { getSystemErrorName } from 'node:util';
-import { CairnError, type ErrorCode } from '../common/errors.js';
+import { asError, CairnError, type ErrorCode } from '../common/errors.js';
 import {
   addon,
   type IoCapabilities,
@@ -45,6 +45,7 @@ export class FileSet {
   readonly #names: string[] = [];
   #kicked = false;
   #disposing: Promise<void> | undefined;
+  #directoryFailure: Error | undefined;
   #slab: ArrayBuffer | undefined;
   #slabUsed = 0;
 
@@ -216,10 +217,38 @@ export class FileSet {
     await this.#run('remove', name, undefined, (token) => this.native.remove(name, token));
   }
 
-  async syncDirectory(): Promise<void> {
-    await this.#run('syncDirectory', undefined, undefined, (token) =>
-      this.native.syncDirectory(token),
-    );
+  /**
+   * A failure is final for all names that are not durable by then, whoever made them: a later sync
+   * would succeed without what this one covered, so that every one fails from here on.
+   */
+  syncDirectory(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#directoryFailure !== undefined) return reject(this.#directoryFailure);
+      this.#start(
+        'syncDirectory',
+        undefined,
+        undefined,
+        (token) => this.native.syncDirectory(token),
+        (_, error) => {
+          // Another one may have failed while this was under way.
+          this.#directoryFailure ??= error;
+          if (this.#directoryFailure === undefined) resolve();
+          else reject(this.#directoryFailure);
+        },
+      );
+    });
+  }
+
+  /** {@link syncDirectory} for a caller that blocks the thread. */
+  syncDirectorySync(): void {
+    if (this.#directoryFailure === undefined) {
+      try {
+        this.runSync('syncDirectory', undefined, (token) => this.native.syncDirectory(token));
+      } catch (error) {
+        this.#directoryFailure ??= asError(error);
+      }
+    }
+    if (this.#directoryFailure !== undefined) throw this.#directoryFailure;
   }
 
   list(): string[] {

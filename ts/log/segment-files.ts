@@ -62,7 +62,7 @@ export function prepareSegmentFileSync(files: FileSet, name: string, segmentByte
       );
     }
     files.runSync('sync', name, (token) => native.sync(file, token));
-    files.runSync('syncDirectory', undefined, (token) => native.syncDirectory(token));
+    files.syncDirectorySync();
     return file;
   } catch (error) {
     files.close(file);

@@ -10,6 +10,7 @@ import { type AlignedBytes, FileSet } from '../../../ts/bindings/file-set.js';
 import type { OpenDirectoryOptions } from '../../../ts/bindings/addon.js';
 import { STATUS_NAMES } from '../../../ts/bindings/status.js';
 import { CairnError, type ErrorCode } from '../../../ts/common/errors.js';
+import { newSimDisk } from '../../support/sim-disk.js';
 
 const PAGE = 4096;
 const CHILD = fileURLToPath(new URL('../../support/file-set-child.ts', import.meta.url));
@@ -340,6 +341,31 @@ describe('file set', () => {
     assert.equal(turns, 0);
     clearImmediate(immediate);
     await files.dispose();
+  });
+
+  it('takes a failed sync of the directory for final', async () => {
+    const disk = newSimDisk();
+    const files = FileSet.simulate(disk);
+    await files.syncDirectory();
+    disk.inject({ operation: 'syncDirectory' });
+    await files.open('first', 2);
+    // The second is under way when the first one fails, and would succeed.
+    const both = await Promise.allSettled([files.syncDirectory(), files.syncDirectory()]);
+    assert.deepEqual(
+      both.map(({ status }) => status),
+      ['rejected', 'rejected'],
+    );
+    await files.open('second', 2);
+    await assert.rejects(files.syncDirectory(), coded('CAIRN_IO'));
+    assert.throws(() => files.syncDirectorySync(), coded('CAIRN_IO'));
+    await files.dispose();
+    const again = FileSet.simulate(disk);
+    again.syncDirectorySync();
+    disk.inject({ operation: 'syncDirectory' });
+    assert.throws(() => again.syncDirectorySync(), coded('CAIRN_IO'));
+    await assert.rejects(again.syncDirectory(), coded('CAIRN_IO'));
+    await again.dispose();
+    disk.release();
   });
 
   it('leaves no descriptor and no thread behind', async () => {
