@@ -69,7 +69,6 @@ export class Backups {
     try {
       refuseUsed(target, path);
       const sequence = await this.#copyOrNothing(target, watch);
-      watch.finish();
       return { sequence, ...watch.report() };
     } finally {
       await target.dispose();
@@ -79,7 +78,9 @@ export class Backups {
   /** Into a target that is empty, and is again when this fails. */
   async #copyOrNothing(target: FileSet, watch: Watch): Promise<number> {
     try {
-      return await this.#copy(target, watch);
+      const sequence = await this.#copy(target, watch);
+      watch.finish();
+      return sequence;
     } catch (error) {
       await removeFiles(target);
       throw error;

@@ -252,6 +252,20 @@ describe('a backup', () => {
       assert.ok(report.bytes >= 4_000_000);
     }));
 
+  it('leaves nothing when the caller throws at the last report', () =>
+    withStore({}, async (store, path) => {
+      await store.put('k', 'v');
+      const late = new Error('too late');
+      const progress = ({ bytes, totalBytes }: { bytes: number; totalBytes: number }): void => {
+        if (bytes === totalBytes) throw late;
+      };
+      await assert.rejects(store.backup(`${path}-copy`, { progress }), late);
+      assert.deepEqual(readdirSync(`${path}-copy`), ['LOCK']);
+      await store.backup(`${path}-copy`);
+      await assert.rejects(restore(`${path}-copy`, `${path}-again`, { progress }), late);
+      assert.deepEqual(readdirSync(`${path}-again`), ['LOCK']);
+    }));
+
   it('reports a damaged record, and copies it only when it is told to', () =>
     withDirectory(async (directory) => {
       const path = join(directory, 'store');
