@@ -11,7 +11,7 @@ import type { RecordBatch } from '../log/record-batch.js';
 import type { CopyHold } from '../value-store/value-store.js';
 import { ValuesCopy, type RecordMarks } from '../value-store/values-copy.js';
 import type { BackupOptions, BackupReport } from './api.js';
-import { abortError } from './calls.js';
+import { abortable, abortError } from './calls.js';
 import { ChunkKind, type Checkpointer } from './checkpointer.js';
 import { handlesOf } from './page-room.js';
 import type { StoreParts } from './parts.js';
@@ -49,8 +49,12 @@ export class Backups {
   }
 
   run(path: string, options: BackupOptions): Promise<BackupReport> {
-    const running = this.#queue.then(() => this.#run(path, options));
-    this.#queue = running.catch(() => undefined);
+    const { signal } = options;
+    const before = this.#queue;
+    const turn = signal === undefined ? before : abortable('backup', before, signal);
+    const running = turn.then(() => this.#run(path, options));
+    // One that is aborted before its turn lets the next one wait for those before it.
+    this.#queue = Promise.allSettled([before, running]);
     return running;
   }
 

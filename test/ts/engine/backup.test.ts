@@ -236,6 +236,30 @@ describe('a backup', () => {
       await assert.rejects(store.backup(target), { code: 'CAIRN_CLOSED' });
     }));
 
+  it('that is aborted while another one is made ends at once, and a third one waits', () =>
+    withDirectory(async (directory) => {
+      const store = await open(join(directory, 'store'));
+      await store.bulkLoad(
+        Array.from({ length: 3000 }, (_, n) => [`k${n}`, bytesOf(n, 4000)] as const),
+      );
+      const ends: string[] = [];
+      const backup = (name: string, signal?: AbortSignal): Promise<void> => {
+        const options = signal === undefined ? {} : { signal };
+        const done = store.backup(join(directory, name), options);
+        return done.then(
+          () => void ends.push(name),
+          (error: CairnError) => void ends.push(`${name}: ${error.code}`),
+        );
+      };
+      const abort = new AbortController();
+      const all = [backup('first'), backup('second', abort.signal), backup('third')];
+      setImmediate(() => abort.abort());
+      await Promise.all(all);
+      assert.deepEqual(ends, ['second: CAIRN_ABORTED', 'first', 'third']);
+      assert.ok(!existsSync(join(directory, 'second')));
+      await store.close();
+    }));
+
   it('tells how far it is', () =>
     withStore({}, async (store, path) => {
       await store.bulkLoad(
