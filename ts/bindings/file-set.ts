@@ -239,6 +239,19 @@ export class FileSet {
     });
   }
 
+  /**
+   * Makes the name of a new file durable. When that fails the name is gone again, as far as possible: the
+   * next process would find it, and a sync of the directory would succeed without it.
+   */
+  async syncName(name: string): Promise<void> {
+    try {
+      await this.syncDirectory();
+    } catch (error) {
+      await this.remove(name).catch(() => undefined);
+      throw error;
+    }
+  }
+
   /** {@link syncDirectory} for a caller that blocks the thread. */
   syncDirectorySync(): void {
     if (this.#directoryFailure === undefined) {

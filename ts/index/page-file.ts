@@ -102,7 +102,7 @@ export class PageFile {
     const page = new Uint8Array(this.#fileSet.native.allocate(PAGE_BYTES));
     addon().encodeIndexHeader(this.#options.storeId, page, 0);
     await this.#fileSet.write(file, 0, page, { sync: true });
-    await this.#fileSet.syncDirectory();
+    await this.#fileSet.syncName(INDEX_FILE);
     this.#opened(file);
   }
 

@@ -62,7 +62,7 @@ export class ManifestFile {
       await files.write(file, 0, bytes, { sync: false });
       await files.sync(file);
       await files.rename(TEMPORARY, NAME);
-      await files.syncDirectory();
+      await files.syncName(NAME);
     } catch (error) {
       files.close(file);
       throw error;

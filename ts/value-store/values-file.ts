@@ -70,7 +70,7 @@ export async function openValuesFile(
         // A process that was killed may have left it in flight, and the log will say that it is there.
         await fileSet.sync(file);
       }
-      await fileSet.syncDirectory();
+      await fileSet.syncName(VALUES_FILE);
     }
     return { file, classTable: check === BLANK ? newest : check };
   } catch (error) {

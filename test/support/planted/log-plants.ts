@@ -187,7 +187,7 @@ export const LOG_PLANTS: readonly Plant[] = [
     file: 'ts/log/manifest.ts',
     edits: [
       [
-        'await files.rename(TEMPORARY, NAME);\n      await files.syncDirectory();',
+        'await files.rename(TEMPORARY, NAME);\n      await files.syncName(NAME);',
         'await files.rename(TEMPORARY, NAME);',
       ],
     ],
