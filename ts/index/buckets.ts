@@ -1,6 +1,6 @@
 import type { FileSet } from '../bindings/file-set.js';
 import type { CairnError } from '../common/errors.js';
-import { noSpaceError } from './checks.js';
+import { closedError, noSpaceError } from './checks.js';
 import { BucketTable, maskOf, NOT_LOADED } from './bucket-table.js';
 import { clearPage, countOf, deleteEntry, findEntry, putEntry, splitPage } from './index-page.js';
 import { LoadQueue } from './load-queue.js';
@@ -139,6 +139,7 @@ export class Buckets {
 
   /** @param background behind what others wait for. */
   load(d: number, done: Done, background = false): void {
+    if (this.#closed) return done(closedError());
     const bucket = this.table.bucketOf(d);
     if (this.table.slot[bucket]! >= 0) return done();
     const waiting = this.#loading.get(bucket);
@@ -151,18 +152,13 @@ export class Buckets {
 
   /** Begins to bring in what changes wait for; `done` runs for each bucket. */
   loadPending(done: Done): void {
-    for (const bucket of this.pending.buckets()) {
-      this.load(this.pending.firstOf(bucket), done, true);
-    }
+    const { pending } = this;
+    for (const bucket of pending.buckets()) this.load(pending.firstOf(bucket), done, true);
   }
 
   /** Resolves when a page came or was written; with an error when there is no space for one. */
   progress(): Promise<CairnError | undefined> {
     return new Promise((resolve) => this.#watchers.push(resolve));
-  }
-
-  get loading(): boolean {
-    return this.#loads > 0;
   }
 
   admits(count: number, urgent: boolean): boolean {
@@ -177,6 +173,7 @@ export class Buckets {
 
   /** `done` runs when {@link admits} says so, or with the reason why it will not. */
   whenAdmitted(count: number, urgent: boolean, done: Done): void {
+    if (this.#closed) return done(closedError());
     if (this.admits(count, urgent)) return done();
     if (this.keys + this.pending.count + count > KEYS_MAX && !urgent) {
       return done(noSpaceError('more than 2.5 * 10^9 keys', undefined));
@@ -207,9 +204,12 @@ export class Buckets {
     this.#progressed();
   }
 
+  /** Whoever waits for a page, or for room, hears that it will not come. */
   close(): void {
     this.#closed = true;
     for (const watcher of this.#watchers.splice(0)) watcher(undefined);
+    const waiting = [...this.#loading.values(), this.#waiters.map(({ done }) => done)].flat();
+    for (const done of waiting) done(closedError());
     this.writer.close();
     this.cache.close();
     this.pending.clear();
@@ -389,7 +389,7 @@ export class Buckets {
     let missing = 0;
     for (const waiter of waiters) {
       if (this.admits(waiter.count, waiter.urgent)) waiter.done();
-      else if (this.#loadFailure !== undefined && !this.loading) waiter.done(this.#loadFailure);
+      else if (this.#loadFailure !== undefined && this.#loads === 0) waiter.done(this.#loadFailure);
       else {
         this.#waiters.push(waiter);
         missing = Math.max(missing, this.#lacks(waiter.count, waiter.urgent));
@@ -397,7 +397,7 @@ export class Buckets {
     }
     if (this.#waiters.length === 0) return;
     if (this.cache.used > this.cache.limit + BEYOND_MAX) this.#shrink();
-    if (this.pending.count > 0 && !this.loading) this.loadPending(nobody);
+    if (this.pending.count > 0 && this.#loads === 0) this.loadPending(nobody);
     if (missing > 0 && !this.file.growing) {
       this.file.grow(this.file.free + missing, (error) => {
         if (error === undefined) this.#progressed();
