@@ -149,11 +149,7 @@ function abortableIterator<T>(source: AsyncIterator<T>, signal: AbortSignal): As
 }
 
 /** Rejects early when the signal fires; the work itself goes on and ends by itself. */
-export function abortable<T>(
-  operation: string,
-  work: Promise<T>,
-  signal: AbortSignal,
-): Promise<T> {
+export function abortable<T>(operation: string, work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const onAbort = (): void => reject(named(operation, abortError(signal)));
     signal.addEventListener('abort', onAbort, { once: true });

@@ -283,10 +283,11 @@ describe('a backup', () => {
       const progress = ({ bytes, totalBytes }: { bytes: number; totalBytes: number }): void => {
         if (bytes === totalBytes) throw late;
       };
-      await assert.rejects(store.backup(`${path}-copy`, { progress }), late);
+      const ended = { code: 'CAIRN_ABORTED', cause: late };
+      await assert.rejects(store.backup(`${path}-copy`, { progress }), ended);
       assert.deepEqual(readdirSync(`${path}-copy`), ['LOCK']);
       await store.backup(`${path}-copy`);
-      await assert.rejects(restore(`${path}-copy`, `${path}-again`, { progress }), late);
+      await assert.rejects(restore(`${path}-copy`, `${path}-again`, { progress }), ended);
       assert.deepEqual(readdirSync(`${path}-again`), ['LOCK']);
     }));
 
