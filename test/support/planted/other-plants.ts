@@ -246,4 +246,18 @@ export const OTHER_PLANTS: readonly Plant[] = [
     ],
     caughtBy: mocha('test/ts/engine/backup-crash.test.ts', 'whole or no store'),
   },
+  {
+    name: 'failed-directory-sync-tried-again',
+    what: 'another sync of the directory is believed after one that failed',
+    file: 'ts/bindings/file-set.ts',
+    edits: [
+      ['if (this.#directoryFailure !== undefined) return reject(this.#directoryFailure);', ''],
+      ['          this.#directoryFailure ??= error;\n', ''],
+      [
+        'if (this.#directoryFailure === undefined) resolve();\n          else reject(this.#directoryFailure);',
+        'if (error === undefined) resolve();\n          else reject(error);',
+      ],
+    ],
+    caughtBy: mocha('test/ts/robustness/regressions.test.ts', 'names no checkpoint'),
+  },
 ];
