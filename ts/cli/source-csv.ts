@@ -1,6 +1,7 @@
+import { isUtf8 } from 'node:buffer';
 import { stat } from 'node:fs/promises';
-import { Transform, type Readable, type TransformCallback } from 'node:stream';
-import { CsvError, parse, type Parser } from 'csv-parse';
+import { Transform, type Readable } from 'node:stream';
+import { CsvError, parse, type Options, type Parser } from 'csv-parse';
 import { parseKey, parseValue, type KeyCodec, type ValueEncoding } from './encoding.js';
 import { CliError } from './errors.js';
 import type { ImportSource, LoadedEntry, Position, SourceEntry } from './import-source.js';
@@ -16,6 +17,7 @@ export interface CsvMapping {
   readonly valueEncoding: ValueEncoding;
 }
 
+const MARK = Buffer.from('\ufeff', 'utf8');
 const ROW_BYTES_MAX = 256 * 1024 * 1024;
 
 /** Rows under a header line (RFC 4180). */
@@ -34,22 +36,22 @@ export class CsvSource implements ImportSource {
 
   async *entries(from: Position, signal: AbortSignal): AsyncIterable<SourceEntry> {
     const stream = openStream(this.source, 0, signal);
-    const text = stream.pipe(utf8Only());
-    const parser = text.pipe(createParser(this.mapping));
+    const parser = stream.pipe(withoutMark()).pipe(createParser(this.mapping));
     // pipe() does not hand errors on; the reader below must hear of them.
-    for (const from of [stream, text]) from.once('error', (error) => parser.destroy(error));
+    stream.once('error', (error) => parser.destroy(error));
     let header: readonly string[] | undefined;
     let entries = 0;
     try {
-      for await (const row of parser as AsyncIterable<readonly string[]>) {
+      for await (const row of parser as AsyncIterable<readonly Buffer[]>) {
         signal.throwIfAborted();
         if (header === undefined) {
-          header = checkHeader(row, this.mapping);
+          header = checkHeader(decodeRow(row, 'the header'), this.mapping);
           continue;
         }
         // A quoted field may hold line ends, so rows are counted from the top; parsing is the cheap part.
         if (++entries <= from.entries) continue;
-        const entry = toEntry(header, row, this.mapping, entries);
+        const name = `row ${entries}`;
+        const entry = toEntry(header, decodeRow(row, name), this.mapping, name);
         yield {
           bytes: entry.value.length,
           position: { entries },
@@ -59,7 +61,7 @@ export class CsvSource implements ImportSource {
       }
     } catch (error) {
       throw error instanceof CsvError
-        ? new CliError('CLI_BAD_INPUT', `CSV: ${error.message}`, { cause: error })
+        ? new CliError('CLI_BAD_INPUT', `CSV: ${reasonOf(error)}`, { cause: error })
         : error;
     } finally {
       stream.destroy();
@@ -67,28 +69,44 @@ export class CsvSource implements ImportSource {
   }
 }
 
-/** Passes UTF-8 on and refuses the rest: the parser would put U+FFFD in its place. */
-function utf8Only(): Transform {
-  const decoder = new TextDecoder('utf-8', { fatal: true });
-  let bytes = 0;
-  const check = (chunk: Uint8Array | undefined, done: TransformCallback): void => {
-    try {
-      decoder.decode(chunk, { stream: chunk !== undefined });
-    } catch (cause) {
-      const where = `CSV: not valid UTF-8 after byte ${bytes}`;
-      return done(new CliError('CLI_BAD_INPUT', where, { cause }));
-    }
-    bytes += chunk?.length ?? 0;
-    done(null, chunk);
-  };
+/** Without the mark before UTF-8, behind which the parser would decode the text by itself. */
+function withoutMark(): Transform {
+  let head: Buffer | undefined = Buffer.alloc(0);
   return new Transform({
-    transform: (chunk: Uint8Array, _encoding, done) => check(chunk, done),
-    flush: (done) => check(undefined, done),
+    transform: (chunk: Buffer, _encoding, done) => {
+      if (head === undefined) return done(null, chunk);
+      head = Buffer.concat([head, chunk]);
+      if (head.length < MARK.length) return done();
+      const marked = head.subarray(0, MARK.length).equals(MARK);
+      done(null, marked ? head.subarray(MARK.length) : head);
+      head = undefined;
+    },
+    flush: (done) => done(null, head),
   });
 }
 
 function createParser({ delimiter }: CsvMapping): Parser {
-  return parse({ bom: true, delimiter, skip_empty_lines: true, max_record_size: ROW_BYTES_MAX });
+  const options: Options & { readonly autoDestroy: boolean } = {
+    delimiter,
+    // Rows before a wrong one are handed out, wherever the text was cut.
+    autoDestroy: false,
+    // As bytes: decoded by the parser, what is not UTF-8 would be U+FFFD.
+    encoding: null,
+    skip_empty_lines: true,
+    max_record_size: ROW_BYTES_MAX,
+  };
+  return parse(options);
+}
+
+/** Without the field itself, which the parser writes out byte by byte. */
+function reasonOf({ message }: CsvError): string {
+  return message.replace(/, value is \{.*$/s, '');
+}
+
+function decodeRow(row: readonly Buffer[], name: string): string[] {
+  const bad = row.findIndex((field) => !isUtf8(field));
+  if (bad < 0) return row.map((field) => field.toString('utf8'));
+  throw new CliError('CLI_BAD_INPUT', `${name}: field ${bad + 1} is not valid UTF-8`);
 }
 
 function checkHeader(
@@ -116,9 +134,8 @@ function toEntry(
   header: readonly string[],
   row: readonly string[],
   mapping: CsvMapping,
-  number: number,
+  name: string,
 ): LoadedEntry {
-  const name = `row ${number}`;
   const column = (wanted: string | undefined): string =>
     row[wanted === undefined ? 0 : header.indexOf(wanted)] ?? '';
   try {
