@@ -7,7 +7,7 @@ import { ExtendibleHashIndex } from '../../../ts/index/extendible-hash-index.js'
 import { HashIndex } from '../../../ts/index/hash-index.js';
 import { withDirectory } from '../../support/stores.js';
 
-/** Of all bits that an index compares two are left: any key has one of four entries. */
+/** Two of the bits that an index compares are left, so that there are four entries. */
 const IDENTITY_MASK = 1;
 const ENTRIES_MAX = 4;
 const KEYS = 300;
