@@ -1,10 +1,8 @@
-import { spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { asError } from '../../../ts/common/errors.js';
 import { open, type Store } from '../../../ts/index.js';
 import { isAllowed, isDelete, keysOf, versionOf, type GroupHistory } from './history.js';
+import { startWriter, type Writers } from './writers.js';
 
-const WRITER = fileURLToPath(new URL('./writer.ts', import.meta.url));
 export const GROUPS = 96;
 const WRITERS = 24;
 
@@ -16,6 +14,8 @@ export interface KillOptions {
   readonly killAfterMs: number;
   /** Cut as the process is killed, and restored before the store is opened: level sync only. */
   readonly power?: { cut(): void; restore(): void };
+  /** Whose processes write; without it one is started for this cycle. */
+  readonly writers?: Writers;
   /** Looks at the store that was opened after the kill. */
   readonly inspect?: (store: Store) => void;
 }
@@ -70,9 +70,8 @@ function writeUntilKilled(history: GroupHistory[], options: KillOptions): Promis
   const versions = history.map(({ invoked }) => invoked + 1);
   const argument = JSON.stringify({ path, io, level, groups: GROUPS, writers: WRITERS, versions });
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, ['--import', 'tsx', WRITER, argument], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+    const child = options.writers?.take() ?? startWriter();
+    child.stdin.write(`${argument}\n`);
     let rest = '';
     let errors = '';
     let count = 0;

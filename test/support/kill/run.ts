@@ -1,9 +1,13 @@
-/** `npm run test:kill -- --cycles 500`: SIGKILL under load, on both backends. */
+/** `npm run test:kill -- --cycles 500`: SIGKILL under load, stores of all kinds on both backends. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readCount, readOptions } from '../options.js';
 import { killCycle, newHistory } from './cycle.js';
+import { makeStoreInTurn } from './kinds.js';
+import { Writers } from './writers.js';
+
+const CYCLES_OF_A_STORE = 20;
 
 const USAGE = `Options:
   --cycles N      processes to kill (default 100)
@@ -24,22 +28,27 @@ const random = (): number => {
 let passed = 0;
 let acknowledged = 0;
 let path = '';
+let kind = '';
 let history = newHistory();
+const writers = new Writers();
 for (let cycle = 0; cycle < cycles; cycle++) {
   // A store lives for some cycles, so that crashes hit recovered stores as well.
-  if (cycle % 20 === 0) {
+  if (cycle % CYCLES_OF_A_STORE === 0) {
     if (path !== '') await rm(path, { recursive: true, force: true });
     path = await mkdtemp(join(tmpdir(), 'cairn-kill-'));
+    kind = await makeStoreInTurn(join(path, 'store'), cycle / CYCLES_OF_A_STORE);
     history = newHistory();
   }
   const io = random() < 0.5 ? 'IOURING' : 'POSIX';
   const level = random() < 0.5 ? 'sync' : 'process';
   const killAfterMs = Math.floor(random() * 150);
   try {
-    acknowledged += await killCycle(history, { path: join(path, 'store'), io, level, killAfterMs });
+    const options = { path: join(path, 'store'), io, level, killAfterMs, writers } as const;
+    acknowledged += await killCycle(history, options);
     passed++;
   } catch (error) {
-    console.error(`cycle ${cycle} (${io}, ${level}, ${killAfterMs} ms, store ${path}):`, error);
+    const how = `${kind}, ${io}, ${level}, ${killAfterMs} ms`;
+    console.error(`cycle ${cycle} (${how}, store ${path}):`, error);
     console.log(`${passed} passed, 1 failed`);
     process.exit(1);
   }
@@ -47,6 +56,7 @@ for (let cycle = 0; cycle < cycles; cycle++) {
     console.error(`${cycle + 1} of ${cycles} cycles, ${acknowledged} acknowledged writes kept`);
   }
 }
+writers.close();
 if (path !== '') await rm(path, { recursive: true, force: true });
 console.error(`${cycles} SIGKILL cycles, ${acknowledged} acknowledged writes, none lost`);
 console.log(`${passed} passed, 0 failed`);

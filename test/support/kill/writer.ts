@@ -1,13 +1,17 @@
 /**
- * A process that writes until it is killed. Says on stdout what it is about to do and what was
- * acknowledged, one line each: `I <group> <version>` and `A <group> <version>`; `R` when it is open.
+ * A process that writes until it is killed, what the first line of its input says. Says on stdout
+ * what it is about to do and what was acknowledged, one line each: `I <group> <version>` and
+ * `A <group> <version>`; `R` when the store is open.
  *
  * Group g is one key (`k<g>`), or, every eighth, three keys written as one batch. Version v is a
  * delete when v % 5 is 4, else a put of valueOf(g, v).
  */
+import { once } from 'node:events';
 import { writeSync } from 'node:fs';
+import { createInterface } from 'node:readline';
 import { open, type BatchOperation, type DurabilityLevel } from '../../../ts/index.js';
 import { isDelete, keysOf, valueOf } from './history.js';
+import { LOG } from './kinds.js';
 
 interface WriterArguments {
   readonly path: string;
@@ -19,9 +23,9 @@ interface WriterArguments {
   readonly versions: readonly number[];
 }
 
-const { path, io, level, groups, writers, versions } = JSON.parse(
-  process.argv[2] as string,
-) as WriterArguments;
+// Nothing comes when whoever started it has ended: then it ends as well.
+const [line] = (await once(createInterface({ input: process.stdin }), 'line')) as [string];
+const { path, io, level, groups, writers, versions } = JSON.parse(line) as WriterArguments;
 
 const say = (line: string): void => {
   writeSync(1, `${line}\n`);
@@ -30,7 +34,7 @@ const say = (line: string): void => {
 const store = await open(path, {
   io: { type: io },
   durability: level,
-  log: { capacity_bytes: 4 << 20, segment_bytes: 1 << 20 },
+  log: LOG,
   lock_timeout_ms: 5000,
 });
 say('R');

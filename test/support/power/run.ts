@@ -1,10 +1,12 @@
 /**
  * `npm run test:power -- --cycles 1000 --fs xfs`: the power of a file system is cut under load, on
- * both backends; without --fs on ext4 and on xfs. For root.
+ * both backends, with stores of all kinds; without --fs on ext4 and on xfs. For root.
  */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { killCycle, newHistory } from '../kill/cycle.js';
+import { makeStoreInTurn } from '../kill/kinds.js';
+import { Writers } from '../kill/writers.js';
 import { FILE_SYSTEMS, removeAllAtEnd, type FileSystemKind } from '../loop/devices.js';
 import { readCount, readOptions } from '../options.js';
 import { LoopFileSystem } from './loop-file-system.js';
@@ -35,20 +37,24 @@ async function campaign(kind: FileSystemKind): Promise<number> {
   const path = join(fileSystem.path, 'store');
   let acknowledged = 0;
   let history = newHistory();
+  let name = '';
+  const writers = new Writers();
   try {
     for (let cycle = 0; cycle < cycles; cycle++) {
       // A store lives for some cycles, so that cuts hit recovered stores as well.
       if (cycle % CYCLES_OF_A_STORE === 0) {
         await rm(path, { recursive: true, force: true });
+        name = await makeStoreInTurn(path, cycle / CYCLES_OF_A_STORE);
         history = newHistory();
       }
       const io = random() < 0.5 ? 'IOURING' : 'POSIX';
       const killAfterMs = Math.floor(random() * CUT_AFTER_MS_MAX);
       try {
-        const cycleOptions = { path, io, level: 'sync', killAfterMs, power: fileSystem } as const;
-        acknowledged += await killCycle(history, cycleOptions);
+        const how = { path, io, level: 'sync', killAfterMs, power: fileSystem, writers } as const;
+        acknowledged += await killCycle(history, how);
       } catch (cause) {
-        throw new Error(`${kind}, cycle ${cycle} (${io}, cut after ${killAfterMs} ms)`, { cause });
+        const what = `${name} on ${io}, cut after ${killAfterMs} ms`;
+        throw new Error(`${kind}, cycle ${cycle} (${what})`, { cause });
       }
       if ((cycle + 1) % 10 === 0) {
         console.error(
@@ -57,6 +63,7 @@ async function campaign(kind: FileSystemKind): Promise<number> {
       }
     }
   } finally {
+    writers.close();
     fileSystem.remove();
   }
   console.error(`${kind}: ${cycles} power cuts, ${acknowledged} acknowledged writes, none lost`);
