@@ -32,8 +32,9 @@ const STEPS = [
   ['test:concurrency', ['--seeds', '20', '--operations', '100000']],
   ['test:matrix', []],
   ['test:crash', ['--states', '20000000']],
-  ['test:kill', ['--cycles', '1000']],
+  ['test:kill', ['--cycles', '10000']],
   ['test:power', ['--cycles', '1000']],
+  ['test:block', ['--images', '1000']],
   ['test:loop', ['--cycles', '50']],
   ['test:nvme', []],
 ];

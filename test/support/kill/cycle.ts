@@ -16,6 +16,8 @@ export interface KillOptions {
   readonly power?: { cut(): void; restore(): void };
   /** Whose processes write; without it one is started for this cycle. */
   readonly writers?: Writers;
+  /** Told of each acknowledgement. */
+  readonly onAcknowledged?: (group: number, version: number) => void;
   /** Looks at the store that was opened after the kill. */
   readonly inspect?: (store: Store) => void;
 }
@@ -65,7 +67,8 @@ function settle(known: GroupHistory, version: number | undefined): void {
   }
 }
 
-function writeUntilKilled(history: GroupHistory[], options: KillOptions): Promise<number> {
+/** @returns writes acknowledged before the process was killed; `history` has all of them. */
+export function writeUntilKilled(history: GroupHistory[], options: KillOptions): Promise<number> {
   const { path, io, level, killAfterMs } = options;
   const versions = history.map(({ invoked }) => invoked + 1);
   const argument = JSON.stringify({ path, io, level, groups: GROUPS, writers: WRITERS, versions });
@@ -98,6 +101,7 @@ function writeUntilKilled(history: GroupHistory[], options: KillOptions): Promis
         if (kind === 'I') known.invoked = Number(version);
         else {
           known.acknowledged = Number(version);
+          options.onAcknowledged?.(Number(group), Number(version));
           count++;
         }
       }

@@ -40,7 +40,8 @@ export function unmount(path: string): void {
   }
 }
 
-const present = new Set<LoopDevice>();
+/** What is mounted now. */
+export const present = new Set<{ abandon(): void }>();
 
 /**
  * Removes what is still mounted when the process ends, also by a signal. A loop device goes by

@@ -3,7 +3,7 @@ import { closeSync, existsSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { open } from '../../../ts/index.js';
 import { mountImage, unmount } from '../loop/devices.js';
-import { BlockLog } from './block-log.js';
+import { BlockLog } from '../block/block-log.js';
 
 /** As the guest puts them: guest.mjs. */
 const KEYS = Array.from({ length: 128 }, (_, i) => `key-${i}`);

@@ -1,7 +1,7 @@
 import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 
 /**
- * What qemu's blklogwrites writes: the format of dm-log-writes (Linux, Documentation/admin-guide/
+ * What qemu's blklogwrites and logged-disk.c write: the format of dm-log-writes (Linux, Documentation/admin-guide/
  * device-mapper/log-writes.rst): a sector {u64 magic, u64 version, u64 entries, u32 sector bytes},
  * then for each entry a sector {u64 sector, u64 sectors, u64 flags, u64 data bytes} and its data.
  */
@@ -49,11 +49,11 @@ export class BlockLog {
     this.entries = entries;
   }
 
-  /** Writes the entry to where it goes in an image. */
-  apply(entry: LoggedWrite, image: number): void {
+  /** Writes the entry, or `bytes` of it from its byte `from` on, to where it goes in an image. */
+  apply(entry: LoggedWrite, image: number, from = 0, bytes = entry.bytes - from): void {
     // What a discarded block holds is the device's choice: what it held.
-    if (entry.discard || entry.bytes === 0) return;
-    writeSync(image, this.#read(entry.dataOffset, entry.bytes), 0, entry.bytes, entry.offset);
+    if (entry.discard || bytes === 0) return;
+    writeSync(image, this.#read(entry.dataOffset + from, bytes), 0, bytes, entry.offset + from);
   }
 
   close(): void {
