@@ -27,9 +27,20 @@ interface WriterArguments {
 const [line] = (await once(createInterface({ input: process.stdin }), 'line')) as [string];
 const { path, io, level, groups, writers, versions } = JSON.parse(line) as WriterArguments;
 
-const say = (line: string): void => {
-  writeSync(1, `${line}\n`);
-};
+const FULL = new Int32Array(new SharedArrayBuffer(4));
+
+/** Waits while the pipe is full: whoever reads it may be busy. */
+function say(text: string): void {
+  let rest = Buffer.from(`${text}\n`);
+  while (rest.length > 0) {
+    try {
+      rest = rest.subarray(writeSync(1, rest));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+      Atomics.wait(FULL, 0, 0, 1);
+    }
+  }
+}
 
 const store = await open(path, {
   io: { type: io },
