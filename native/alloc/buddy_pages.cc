@@ -28,15 +28,17 @@ std::optional<BuddyPages::Range> BuddyPages::FindRun(uint64_t least, uint64_t wa
     if (page && *page + pages <= end_page_) return Range{*page, pages};
     if (pages == least) break;
   }
-  // The last hole may reach to the end, and goes on behind it.
+  // The last hole may reach to the end, and goes on behind it: there is always one then.
   std::optional<uint64_t> page = FirstRun(wanted);
   if (!page) {
     Cover(covered_units_ + (wanted + kUnitPages - 1) / kUnitPages);
     page = FirstRun(wanted);
   }
-  if (page && *page + wanted <= pages_) return Range{*page, wanted};
+  CAIRN_ASSERT(page.has_value());
+  if (*page + wanted <= pages_) return Range{*page, wanted};
   page = FirstRun(least);
-  return page && *page + least <= pages_ ? std::optional(Range{*page, least}) : std::nullopt;
+  CAIRN_ASSERT(page.has_value());
+  return *page + least <= pages_ ? std::optional(Range{*page, least}) : std::nullopt;
 }
 
 std::optional<uint64_t> BuddyPages::FirstRun(uint64_t pages) const {

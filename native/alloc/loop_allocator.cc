@@ -138,13 +138,16 @@ std::optional<uint64_t> LoopAllocator::Find(uint64_t from_leaf, uint64_t blocks)
 }
 
 bool LoopAllocator::GrowFor(uint64_t blocks) {
+  // The free run at the end is too short, or it had been found. The first MiB is in use: the walk
+  // back over it ends.
   uint64_t tail = 0;
-  for (uint64_t word = used_.size(); word > 0 && tail < blocks;) {
+  uint64_t word = used_.size();
+  do {
     --word;
     tail += std::countl_zero(used_[word]);
-    if (used_[word] != 0) break;
-  }
-  const uint64_t missing = blocks - std::min(blocks, tail);
+  } while (used_[word] == 0);
+  CAIRN_ASSERT(tail < blocks);
+  const uint64_t missing = blocks - tail;
   const uint64_t groups = group_used_.size() + (missing + kGroupBlocks - 1) / kGroupBlocks;
   if (groups > groups_max_) return false;
   GrowTo(groups);

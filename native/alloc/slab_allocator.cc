@@ -144,7 +144,7 @@ Result<CellRun> SlabAllocator::AllocateRun(uint8_t size_class, uint32_t max_cell
 }
 
 void SlabAllocator::ReturnCells(uint8_t size_class, CellRun run) {
-  if (run.cells == 0) return;
+  CAIRN_ASSERT(run.cells > 0);
   Place place;
   CAIRN_ASSERT(Locate(MakeHandle(run.offset_bytes, size_class), &place));
   CAIRN_ASSERT(place.slot == 0);

@@ -64,7 +64,8 @@ void UnitPool::Release(uint64_t first_unit, uint32_t order) {
   free_units_ += uint64_t{1} << order;
   uint64_t block = first_unit >> order;
   CAIRN_ASSERT(!free_[order].Contains(block));
-  while (order + 1 < kOrders && free_[order].Contains(block ^ 1)) {
+  // Ends below the highest order: unit 0 is never free, and neither is any block with it.
+  while (free_[order].Contains(block ^ 1)) {
     free_[order].Erase(block ^ 1);
     block >>= 1;
     ++order;

@@ -41,8 +41,7 @@ PoolStamp BootId() {
   if (!file.valid() || read(file.get(), text, sizeof(text)) != sizeof(text)) return id;
   int digits = 0;
   for (const char c : text) {
-    const bool digit = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-    if (!digit) continue;
+    if (c == '-') continue;
     uint64_t& half = id[digits++ / 16 % 2];
     half = half << 4 | static_cast<uint64_t>(c <= '9' ? c - '0' : c - 'a' + 10);
   }

@@ -30,6 +30,7 @@ export function nativeBranches(root, programs, directory, files) {
   return files.flatMap((file) => {
     // Two builds may name it in two ways.
     const same = reports.filter(({ filename }) => relative(root, filename) === file);
+    if (same.length === 0 && file.endsWith('.cc')) throw new Error(`no program has ${file}`);
     return waysOf(
       root,
       file,

@@ -132,6 +132,35 @@ TEST(unit_pool_hands_out_the_lowest_block_and_merges_what_returns) {
   EXPECT_EQ(*pool.Take(8), 256u);
 }
 
+TEST(a_pool_that_ends_before_its_first_unit_has_none) {
+  UnitPool pool(100, 256);
+  EXPECT_EQ(pool.free_units(), 0u);
+  EXPECT(!pool.Take(0));
+  EXPECT(!pool.Claim(64, 0));
+}
+
+TEST(what_is_no_member_of_a_set_can_be_erased) {
+  SparseBitSet set;
+  set.Erase(5);
+  EXPECT(!set.First());
+  set.Insert(1 << 20);
+  for (const uint64_t member : {uint64_t{5}, uint64_t{1} << 20 | 1, uint64_t{1} << 40}) {
+    set.Erase(member);
+  }
+  EXPECT_EQ(*set.First(), uint64_t{1} << 20);
+  EXPECT_EQ(*set.Last(), uint64_t{1} << 20);
+}
+
+TEST(no_class_takes_what_is_longer_than_the_last) {
+  const std::vector<SizeClass> classes = {
+      {.slot_bytes = 64, .cell_bytes = 4096, .slots_per_cell = 64},
+      {.slot_bytes = 128, .cell_bytes = 4096, .slots_per_cell = 32}};
+  const ClassLookup lookup(classes);
+  EXPECT_EQ(lookup.ClassFor(64), 0);
+  EXPECT_EQ(lookup.ClassFor(128), 1);
+  for (const uint64_t bytes : {129, 8192, 8193}) EXPECT_EQ(lookup.ClassFor(bytes), -1);
+}
+
 TEST(slab_over_disk_classes_keeps_the_laws) {
   const auto make = [](uint64_t capacity) { return MakeSlab(DefaultDiskClasses(), capacity); };
   test::AllocatorSuite(make, kPageBytes).RunAll();

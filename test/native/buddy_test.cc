@@ -167,6 +167,26 @@ TEST(buddy_with_a_bounded_address_space_says_no_space_at_its_end) {
   EXPECT(allocator.Restore(MakeHandle(4 * kMib, page)).code() == StatusCode::kCorruption);
 }
 
+TEST(buddy_takes_fewer_cells_where_the_last_hole_reaches_to_the_end) {
+  BuddyAllocator::Options options;
+  options.classes = BlockClasses(0);
+  options.address_space_bytes = 4 * kMib;
+  BuddyAllocator allocator(options);
+  const auto three = static_cast<uint8_t>(allocator.ClassFor(12288));
+  const auto large = static_cast<uint8_t>(allocator.ClassFor(320 << 10));
+  const uint64_t large_bytes = allocator.classes()[large].cell_bytes;
+  uint64_t end_bytes = kMib;
+  while (end_bytes < 2 * kMib + 800 * 1024) {
+    const CellRun run = allocator.AllocateRun(three, 1).value();
+    end_bytes = run.offset_bytes + 12288;
+  }
+  // The hole crosses the end of the units in use; eight cells are more than there is behind them.
+  const CellRun run = allocator.AllocateRun(large, 8).value();
+  EXPECT_EQ(run.cells, 1u);
+  EXPECT(run.offset_bytes >= end_bytes);
+  EXPECT(run.offset_bytes < 3 * kMib && run.offset_bytes + large_bytes > 3 * kMib);
+}
+
 struct UnitListener final : GroupListener {
   std::set<uint64_t> held;
   uint64_t calls = 0;

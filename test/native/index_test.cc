@@ -4,6 +4,7 @@
 
 #include "harness.h"
 #include "index/hash_table.h"
+#include "resource_limit.h"
 
 namespace cairn {
 namespace {
@@ -300,6 +301,72 @@ TEST(damaged_chunks_never_do_more_than_report) {
     // A flipped handle is still a handle: the CRC around the chunk is what finds that.
     EXPECT(status.ok() || status.code() == StatusCode::kCorruption);
     CountHandles(*copy);
+  }
+}
+
+TEST(a_table_that_the_system_refuses_memory_says_so_and_keeps_what_it_has) {
+  for (uint64_t pages = 0;; ++pages) {
+    const test::ResourceLimit limit = test::LimitMemory(pages * kPageBytes);
+    auto table = HashTable::Create(Options());
+    if (table.ok()) {
+      EXPECT(pages > 0);
+      break;
+    }
+    EXPECT_EQ(table.status().code(), StatusCode::kNoSpace);
+  }
+  auto table = MakeTable();
+  uint64_t held = 0;
+  for (const uint64_t more_bytes : {0u, 1u << 12, 1u << 23}) {
+    test::ResourceLimit limit = test::LimitMemory(more_bytes);
+    Status status;
+    while (status.ok()) {
+      status = table->Put(table->hasher().HashU64(held), held + 1).status();
+      held += status.ok();
+    }
+    EXPECT_EQ(status.code(), StatusCode::kNoSpace);
+    EXPECT_EQ(table->size(), held);
+    limit.Lift();
+    for (uint64_t key = 0; key < held; ++key) {
+      EXPECT_EQ(table->Find(table->hasher().HashU64(key)), key + 1);
+    }
+    EXPECT(table->Put(table->hasher().HashU64(held), held + 1).ok());
+    ++held;
+  }
+}
+
+TEST(an_import_that_the_system_refuses_memory_says_so) {
+  // With full segments, and with some that hold so few entries that they are added one by one.
+  for (const uint64_t kept : {1u, 16u}) {
+    auto table = MakeTable();
+    for (uint64_t key = 0; key < 400000; ++key) {
+      EXPECT(table->Put(table->hasher().HashU64(key), key + 1).ok());
+    }
+    for (uint64_t key = 0; key < 400000; ++key) {
+      if (key % kept != 0) EXPECT(table->Delete(table->hasher().HashU64(key)) != kNoHandle);
+    }
+    const auto bytes = ExportAll(*table);
+    auto copy = MakeTable();
+    {
+      const test::ResourceLimit limit = test::LimitMemory(0);
+      EXPECT_EQ(copy->Import(bytes).code(), StatusCode::kNoSpace);
+    }
+    auto again = MakeTable();
+    EXPECT(again->Import(bytes).ok());
+    EXPECT_EQ(again->size(), table->size());
+  }
+}
+
+TEST(entries_that_a_table_would_never_find_are_refused) {
+  auto table = MakeTable();
+  EXPECT(table->Put(KeyHash{.d = 0x10, .h = 0x10, .t = 0, .x = 0x10}, 1).ok());
+  EXPECT(MakeTable(Options(~0u, 0x10))->Import(ExportAll(*table)).ok());
+  for (const KeyHash& hash : {KeyHash{.d = 0x11, .h = 0x10, .t = 0, .x = 0x10},
+                              KeyHash{.d = 0x10, .h = 0x11, .t = 0, .x = 0x10},
+                              KeyHash{.d = 0x10, .h = 0x10, .t = 0, .x = 0x11}}) {
+    auto other = MakeTable();
+    EXPECT(other->Put(hash, 1).ok());
+    EXPECT_EQ(MakeTable(Options(~0u, 0x10))->Import(ExportAll(*other)).code(),
+              StatusCode::kCorruption);
   }
 }
 

@@ -13,6 +13,7 @@
 #include "base/aligned_buffer.h"
 #include "cache/virtual_memory.h"
 #include "harness.h"
+#include "resource_limit.h"
 
 namespace cairn {
 namespace {
@@ -75,6 +76,49 @@ TEST(a_record_past_the_largest_class_is_refused) {
   const std::unique_ptr<MemorySlots> slots = Slots();
   const std::vector<std::byte> value((64 << 20) + (128 << 10));
   EXPECT(slots->Place(Bytes("k"), value, 1).status().code() == StatusCode::kInvalid);
+}
+
+TEST(rows_past_the_largest_class_are_not_placed) {
+  const uint64_t key = 1;
+  double handle = 0;
+  const std::vector<std::byte> row((64 << 20) + (128 << 10));
+  const auto row_bytes = static_cast<uint32_t>(row.size());
+  for (const auto kind : {MemoryAllocatorKind::kConcurrentSlab, MemoryAllocatorKind::kLoop}) {
+    MemorySlots::Options options;
+    options.allocator = kind;
+    const auto slots = MemorySlots::Create(std::move(options)).Take();
+    EXPECT_EQ(slots->PlaceRows({&key, 1}, row, row_bytes, 1, {&handle, 1}), 0u);
+  }
+}
+
+TEST(memory_that_the_system_refuses_is_no_space_until_it_is_granted) {
+  const std::unique_ptr<MemorySlots> slots = Slots();
+  const std::string value(1 << 20, 'v');
+  std::vector<Handle> handles = {slots->Place(Bytes("key"), Bytes(value), 1).value()};
+  test::ResourceLimit limit = test::LimitMemory(VirtualMemory::kCommitBytes);
+  Result<Handle> handle = slots->Place(Bytes("key"), Bytes(value), 1);
+  for (; handle.ok() && handles.size() < 1000; handle = slots->Place(Bytes("key"), Bytes(value), 1))
+    handles.push_back(handle.value());
+  EXPECT(handle.status().code() == StatusCode::kNoSpace);
+  EXPECT(handles.size() > 50);
+  // What there is can be used again.
+  slots->Free(handles.back());
+  EXPECT(slots->Place(Bytes("key"), Bytes(value), 2).ok());
+  limit.Lift();
+  EXPECT(slots->Place(Bytes("key"), Bytes(value), 3).ok());
+  for (const Handle each : handles) EXPECT(Same(slots->Read(each).value().value, value));
+}
+
+TEST(slots_get_by_with_the_addresses_that_there_are) {
+  {
+    const test::ResourceLimit limit = test::LimitAddresses(uint64_t{3} << 30);
+    const auto slots = Slots();
+    const uint64_t granted = slots->memory()->size_bytes();
+    EXPECT(granted >= uint64_t{1} << 30 && granted < uint64_t{3} << 30);
+    EXPECT(slots->Place(Bytes("key"), Bytes("value"), 1).ok());
+  }
+  const test::ResourceLimit limit = test::LimitAddresses(100 << 20);
+  EXPECT(MemorySlots::Create({}).status().code() == StatusCode::kNoSpace);
 }
 
 TEST(memory_slots_say_no_space_at_capacity_and_go_on_after_a_free) {

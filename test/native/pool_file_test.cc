@@ -1,6 +1,7 @@
 #include "cache/pool_file.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 #include "base/aligned_buffer.h"
 #include "base/crc32c.h"
 #include "harness.h"
+#include "resource_limit.h"
 #include "value/memory_slots.h"
 
 namespace cairn {
@@ -30,13 +32,15 @@ std::string SharedDirectory() {
 }
 
 Result<std::unique_ptr<MemorySlots>> OpenSlots(const std::string& path,
-                                               MemoryAllocatorKind kind) {
+                                               MemoryAllocatorKind kind,
+                                               uint64_t reserve_bytes = 0) {
   MemorySlots::Options options;
   options.allocator = kind;
   options.pool_path = path;
   options.store_id_low = 3;
   options.store_id_high = 4;
   options.capacity_bytes = 1 << 30;
+  options.reserve_bytes = reserve_bytes;
   return MemorySlots::Create(std::move(options));
 }
 
@@ -136,16 +140,125 @@ TEST(a_pool_is_for_one_owner_and_for_tmpfs) {
   rmdir(directory.c_str());
 }
 
+TEST(a_pool_that_somebody_else_may_write_to_is_refused) {
+  const std::string directory = SharedDirectory();
+  if (directory.empty()) return;
+  const std::string path = directory + "/pool";
+  const auto errno_of = [&] {
+    return OpenSlots(path, MemoryAllocatorKind::kLoop).status().error_number();
+  };
+  (void)FillPool(path, MemoryAllocatorKind::kLoop);
+  for (const mode_t mode : {0620, 0602}) {
+    chmod(path.c_str(), mode);
+    EXPECT_EQ(errno_of(), EPERM);
+  }
+  chmod(path.c_str(), 0600);
+  EXPECT_EQ(errno_of(), 0);
+  // Only root gives files away.
+  if (chown(path.c_str(), geteuid() + 1, getegid()) == 0) EXPECT_EQ(errno_of(), EPERM);
+  unlink(path.c_str());
+  mkfifo(path.c_str(), 0600);
+  EXPECT_EQ(errno_of(), EPERM);
+  unlink(path.c_str());
+  rmdir(directory.c_str());
+}
+
+TEST(a_pool_on_another_file_system_is_refused) {
+  const auto slots = OpenSlots("/proc/self/comm", MemoryAllocatorKind::kLoop);
+  EXPECT(slots.status().code() == StatusCode::kUnsupported);
+}
+
+TEST(a_pool_longer_than_the_addresses_for_it_begins_anew) {
+  const std::string directory = SharedDirectory();
+  if (directory.empty()) return;
+  const std::string path = directory + "/pool";
+  (void)FillPool(path, MemoryAllocatorKind::kLoop);
+  EXPECT_EQ(truncate(path.c_str(), 2 * VirtualMemory::kCommitBytes), 0);
+  {
+    const auto slots = OpenSlots(path, MemoryAllocatorKind::kLoop).Take();
+    EXPECT(slots->pool()->Match(&kStamp));
+  }
+  const auto slots =
+      OpenSlots(path, MemoryAllocatorKind::kLoop, VirtualMemory::kCommitBytes).Take();
+  EXPECT(!slots->pool()->Match(&kStamp));
+  unlink(path.c_str());
+  rmdir(directory.c_str());
+}
+
+TEST(a_stamp_of_zeros_is_of_no_checkpoint) {
+  const std::string directory = SharedDirectory();
+  if (directory.empty()) return;
+  const std::string path = directory + "/pool";
+  const auto slots = OpenSlots(path, MemoryAllocatorKind::kLoop).Take();
+  const PoolStamp zeros{};
+  EXPECT(!slots->pool()->Match(&zeros));
+  unlink(path.c_str());
+  rmdir(directory.c_str());
+}
+
+TEST(a_pool_file_that_may_not_grow_is_no_space) {
+  const std::string directory = SharedDirectory();
+  if (directory.empty()) return;
+  const std::string path = directory + "/pool";
+  signal(SIGXFSZ, SIG_IGN);
+  const std::string value(1 << 20, 'v');
+  {
+    test::ResourceLimit limit(RLIMIT_FSIZE, kPageBytes);
+    const auto refused = OpenSlots(path, MemoryAllocatorKind::kLoop);
+    EXPECT(refused.status().code() == StatusCode::kNoSpace);
+  }
+  const auto slots = OpenSlots(path, MemoryAllocatorKind::kLoop).Take();
+  (void)slots->pool()->Match(nullptr);
+  slots->FinishRestore();
+  test::ResourceLimit limit(RLIMIT_FSIZE, VirtualMemory::kCommitBytes);
+  std::vector<Handle> handles;
+  Result<Handle> handle = slots->Place(Bytes("key"), Bytes(value), 1);
+  for (; handle.ok(); handle = slots->Place(Bytes("key"), Bytes(value), 1)) {
+    handles.push_back(handle.value());
+  }
+  EXPECT(handle.status().code() == StatusCode::kNoSpace);
+  EXPECT(handles.size() > 50);
+  limit.Lift();
+  EXPECT(slots->Place(Bytes("key"), Bytes(value), 1).ok());
+  for (const Handle each : handles) EXPECT_EQ(slots->Read(each).value().value.size(), value.size());
+  unlink(path.c_str());
+  rmdir(directory.c_str());
+}
+
+/// A tmpfs of its own; empty, with a message, where none can be mounted.
+class SmallFileSystem {
+ public:
+  explicit SmallFileSystem(const char* options) : directory_(SharedDirectory()) {
+    if (directory_.empty()) return;
+    if (mount("tmpfs", directory_.c_str(), "tmpfs", 0, options) == 0) return;
+    std::printf("skipped: a file system of %s cannot be mounted\n", options);
+    rmdir(directory_.c_str());
+    directory_.clear();
+  }
+  ~SmallFileSystem() {
+    if (directory_.empty()) return;
+    umount2(directory_.c_str(), MNT_DETACH);
+    rmdir(directory_.c_str());
+  }
+  const std::string& directory() const { return directory_; }
+
+  /// Takes all the space that is left.
+  void Fill() const {
+    const int fd = open((directory_ + "/other").c_str(), O_RDWR | O_CREAT, 0600);
+    for (off_t at = 0; posix_fallocate(fd, at, kPageBytes) == 0;) at += kPageBytes;
+    close(fd);
+  }
+
+ private:
+  std::string directory_;
+};
+
 // A touched page that a full tmpfs cannot give ends the process by SIGBUS: every group has its
 // memory before a record is placed in it.
 TEST(a_full_tmpfs_is_no_space_and_goes_on_after_a_free) {
-  const std::string directory = SharedDirectory();
+  const SmallFileSystem system("size=24m");
+  const std::string& directory = system.directory();
   if (directory.empty()) return;
-  if (mount("tmpfs", directory.c_str(), "tmpfs", 0, "size=24m") != 0) {
-    std::printf("skipped: a file system of 24 MiB cannot be mounted\n");
-    rmdir(directory.c_str());
-    return;
-  }
   for (const auto kind : {MemoryAllocatorKind::kLoop, MemoryAllocatorKind::kChunkPool}) {
     const std::string path = directory + "/pool";
     const auto slots = OpenSlots(path, kind).Take();
@@ -173,8 +286,49 @@ TEST(a_full_tmpfs_is_no_space_and_goes_on_after_a_free) {
     slots->memory()->CloseFile();
     unlink(path.c_str());
   }
-  umount2(directory.c_str(), MNT_DETACH);
-  rmdir(directory.c_str());
+}
+
+TEST(a_full_tmpfs_refuses_a_new_pool_and_what_is_lost_of_an_old_one) {
+  const SmallFileSystem system("size=4m");
+  const std::string& directory = system.directory();
+  if (directory.empty()) return;
+  const std::string path = directory + "/pool";
+  std::vector<double> handles = FillPool(path, MemoryAllocatorKind::kLoop);
+  // Its records are holes now, which have to be filled to be written to.
+  const int fd = open(path.c_str(), O_RDWR);
+  EXPECT_EQ(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, kPageBytes, 32 << 20), 0);
+  close(fd);
+  system.Fill();
+  const auto fresh = OpenSlots(directory + "/fresh", MemoryAllocatorKind::kLoop);
+  EXPECT(fresh.status().code() == StatusCode::kNoSpace);
+  const auto slots = OpenSlots(path, MemoryAllocatorKind::kLoop).Take();
+  EXPECT(slots->pool()->Match(&kStamp));
+  EXPECT(slots->Adopt(handles).status().code() == StatusCode::kNoSpace);
+}
+
+TEST(rows_go_where_a_full_tmpfs_still_has_memory) {
+  const SmallFileSystem system("size=24m");
+  const std::string& directory = system.directory();
+  if (directory.empty()) return;
+  for (const auto kind : {MemoryAllocatorKind::kLoop, MemoryAllocatorKind::kChunkPool}) {
+    const std::string path = directory + "/pool";
+    const auto slots = OpenSlots(path, kind).Take();
+    (void)slots->pool()->Match(nullptr);
+    slots->FinishRestore();
+    constexpr uint32_t kRowBytes = 30000;
+    std::vector<uint64_t> keys(1000, 7);
+    const std::vector<std::byte> rows(keys.size() * kRowBytes, std::byte{7});
+    std::vector<double> handles(keys.size());
+    const size_t placed = slots->PlaceRows(keys, rows, kRowBytes, 1, handles);
+    if (!EXPECT(placed > 500 && placed < keys.size())) std::printf("%zu rows\n", placed);
+    for (size_t i = 0; i < placed; ++i) {
+      EXPECT_EQ(slots->Read(static_cast<Handle>(handles[i])).value().value.size(), kRowBytes);
+      slots->Free(static_cast<Handle>(handles[i]));
+    }
+    EXPECT_EQ(slots->stats().reserved_bytes, 0u);
+    slots->memory()->CloseFile();
+    unlink(path.c_str());
+  }
 }
 
 }  // namespace

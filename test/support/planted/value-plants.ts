@@ -181,8 +181,8 @@ export const VALUE_PLANTS: readonly Plant[] = [
     file: 'native/alloc/unit_pool.cc',
     edits: [
       [
-        'while (order + 1 < kOrders && free_[order].Contains(block ^ 1)) {\n    free_[order].Erase(block ^ 1);',
-        'while (order + 1 < 2 || (order + 1 < kOrders && free_[order].Contains(block ^ 1))) {\n    if (free_[order].Contains(block ^ 1)) free_[order].Erase(block ^ 1);',
+        'while (free_[order].Contains(block ^ 1)) {\n    free_[order].Erase(block ^ 1);',
+        'while (order < 1 || free_[order].Contains(block ^ 1)) {\n    if (free_[order].Contains(block ^ 1)) free_[order].Erase(block ^ 1);',
       ],
     ],
     caughtBy: native('alloc_test', 'unit_pool'),
