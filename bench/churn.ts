@@ -95,7 +95,9 @@ async function churn(
     if (process.env['CHURN_TRACE'] !== undefined) {
       const { liveBytes: live, waitingBytes, movedBytes, reservedBytes, allocatedBytes } = values;
       const parts = [allocatedBytes, live, waitingBytes, movedBytes, reservedBytes, others, log];
-      process.stderr.write(`${puts} ${parts.map((n) => Math.round(n / 2 ** 20)).join(' ')}\n`);
+      const seconds = Math.round((performance.now() - began) / 1000);
+      const mebibytes = parts.map((bytes) => Math.round(bytes / 2 ** 20));
+      process.stderr.write(`${seconds} ${puts} ${mebibytes.join(' ')}\n`);
     }
   };
   let puts = 0;

@@ -8,7 +8,10 @@
 namespace cairn {
 namespace {
 
-constexpr uint32_t kSmallGroupOrderMax = 3;
+/// Of cells with one slot.
+constexpr uint32_t kWholeGroupOrderMin = 4;
+constexpr uint32_t kWholeGroupOrderMax = 7;
+constexpr uint64_t kFirstUnit = kAllocationUnitBytes / SlabAllocator::kGroupUnitBytes;
 
 }  // namespace
 
@@ -18,7 +21,7 @@ SlabAllocator::SlabAllocator(Options options)
       partly_free_(options_.classes.size()),
       use_(options_.classes.size()),
       sparse_(options_.classes),
-      pool_(options_.address_space_bytes / kAllocationUnitBytes) {
+      pool_(options_.address_space_bytes / kGroupUnitBytes, kFirstUnit) {
   CAIRN_ASSERT(options_.address_space_bytes <= kAddressSpaceBytes);
   for (const SizeClass& size_class : options_.classes) shapes_.push_back(ShapeOf(size_class));
   stats_.capacity_bytes = options_.capacity_bytes;
@@ -27,16 +30,18 @@ SlabAllocator::SlabAllocator(Options options)
 /// The smallest group that leaves at most 1/8 unused: 640 KiB cells -> 2 MiB holds three.
 SlabAllocator::Shape SlabAllocator::ShapeOf(const SizeClass& size_class) {
   const uint64_t cell = size_class.cell_bytes;
-  uint32_t order = 0;
+  // A power of two, so that it lies as it did in groups of 1 MiB.
+  if (size_class.slots_per_cell > 1) return {0, static_cast<uint32_t>(kGroupUnitBytes / cell)};
+  uint32_t order = kWholeGroupOrderMin;
   if (cell >= kAllocationUnitBytes) {
-    while (kAllocationUnitBytes << order < cell) ++order;
+    while (kGroupUnitBytes << order < cell) ++order;
     return {order, 1};
   }
-  while (order < kSmallGroupOrderMax &&
-         (kAllocationUnitBytes << order) % cell > (kAllocationUnitBytes << order) / 8) {
+  while (order < kWholeGroupOrderMax &&
+         (kGroupUnitBytes << order) % cell > (kGroupUnitBytes << order) / 8) {
     ++order;
   }
-  return {order, static_cast<uint32_t>((kAllocationUnitBytes << order) / cell)};
+  return {order, static_cast<uint32_t>((kGroupUnitBytes << order) / cell)};
 }
 
 bool SlabAllocator::Locate(Handle handle, Place* place) const {
@@ -46,7 +51,7 @@ bool SlabAllocator::Locate(Handle handle, Place* place) const {
   const SizeClass& size_class = options_.classes[number];
   const Shape& shape = shapes_[number];
   // 32-bit divisions take half the time, and this runs for every slot: groups end at 4 GiB.
-  const auto in_group = static_cast<uint32_t>(offset & ((kAllocationUnitBytes << shape.order) - 1));
+  const auto in_group = static_cast<uint32_t>(offset & ((kGroupUnitBytes << shape.order) - 1));
   const uint32_t cell = in_group / size_class.cell_bytes;
   const uint32_t in_cell = in_group - cell * size_class.cell_bytes;
   const uint32_t slot = size_class.slots_per_cell == 1 ? 0 : in_cell / size_class.slot_bytes;
@@ -54,7 +59,7 @@ bool SlabAllocator::Locate(Handle handle, Place* place) const {
       in_cell != slot * size_class.slot_bytes) {
     return false;
   }
-  *place = {number, (offset - in_group) / kAllocationUnitBytes, cell, slot};
+  *place = {number, (offset - in_group) / kGroupUnitBytes, cell, slot};
   return true;
 }
 
@@ -69,7 +74,7 @@ SlabGroup& SlabAllocator::AddGroup(uint64_t unit, uint8_t size_class) {
   const SizeClass& shape = options_.classes[size_class];
   const uint32_t cells = shapes_[size_class].cells;
   SlabGroup& group =
-      groups_.Set(unit, std::make_unique<SlabGroup>(unit * kAllocationUnitBytes, size_class, cells,
+      groups_.Set(unit, std::make_unique<SlabGroup>(unit * kGroupUnitBytes, size_class, cells,
                                                     shape.slots_per_cell));
   const uint64_t size_bytes = static_cast<uint64_t>(cells) * shape.cell_bytes;
   stats_.reserved_bytes += size_bytes;
@@ -82,32 +87,45 @@ SlabGroup& SlabAllocator::AddGroup(uint64_t unit, uint8_t size_class) {
 
 SlabGroup* SlabAllocator::PartlyFreeGroup(uint8_t size_class) {
   const uint32_t order = shapes_[size_class].order;
-  if (const auto number = partly_free_[size_class].First()) return groups_.Get(*number << order);
+  // The fullest first, so that the others get empty.
+  for (size_t i = partly_free_[size_class].size(); i-- > 0;) {
+    const auto number = partly_free_[size_class][i].First();
+    if (number) return groups_.Get(*number << order);
+  }
   const auto unit = pool_.Take(order);
   return unit ? &AddGroup(*unit, size_class) : nullptr;
 }
 
 /// Puts the group where its number of free cells says it belongs; an empty one ends here.
-void SlabAllocator::UpdatePartlyFree(const SlabGroup& group) {
+void SlabAllocator::UpdatePartlyFree(SlabGroup& group) {
   const uint8_t size_class = group.size_class();
   const Shape& shape = shapes_[size_class];
-  const uint64_t unit = group.offset_bytes() / kAllocationUnitBytes;
-  const uint64_t number = unit >> shape.order;
-  if (!group.empty() && group.draining()) return;
-  if (!group.full() && !group.empty()) {
-    partly_free_[size_class].Insert(number);
-    return;
+  if (group.empty() || group.full() || group.draining()) {
+    SetFillSet(group, SlabGroup::kNoFillSet);
+  } else {
+    const uint64_t sets = partly_free_[size_class].size();
+    SetFillSet(group, static_cast<uint8_t>(group.taken() * sets / group.cells()));
   }
-  partly_free_[size_class].Erase(number);
-  if (group.full()) return;
+  if (!group.empty()) return;
+  const uint64_t unit = group.offset_bytes() / kGroupUnitBytes;
   const uint64_t offset_bytes = group.offset_bytes();
   const uint64_t size_bytes =
       static_cast<uint64_t>(shape.cells) * options_.classes[size_class].cell_bytes;
   stats_.reserved_bytes -= size_bytes;
-  --use_[size_class].groups;
+  if (!group.draining()) --use_[size_class].groups;
   groups_.Remove(unit);
   pool_.Release(unit, shape.order);
   if (options_.listener != nullptr) options_.listener->OnGroupFreed(offset_bytes, size_bytes);
+}
+
+void SlabAllocator::SetFillSet(SlabGroup& group, uint8_t fill_set) {
+  if (group.fill_set() == fill_set) return;
+  const uint8_t size_class = group.size_class();
+  const uint64_t number = group.offset_bytes() / kGroupUnitBytes >> shapes_[size_class].order;
+  PartlyFree& sets = partly_free_[size_class];
+  if (group.fill_set() != SlabGroup::kNoFillSet) sets[group.fill_set()].Erase(number);
+  if (fill_set != SlabGroup::kNoFillSet) sets[fill_set].Insert(number);
+  group.set_fill_set(fill_set);
 }
 
 void SlabAllocator::NoteTaken(SlabGroup& group, uint32_t first_cell, uint32_t cells) {
@@ -123,7 +141,7 @@ void SlabAllocator::NoteTaken(SlabGroup& group, uint32_t first_cell, uint32_t ce
 void SlabAllocator::ReleaseCell(SlabGroup& group, uint32_t cell) {
   group.Release(cell);
   stats_.allocated_bytes -= options_.classes[group.size_class()].cell_bytes;
-  --use_[group.size_class()].cells;
+  if (!group.draining()) --use_[group.size_class()].cells;
 }
 
 Result<CellRun> SlabAllocator::AllocateRun(uint8_t size_class, uint32_t max_cells) {
@@ -140,22 +158,43 @@ Result<CellRun> SlabAllocator::AllocateRun(uint8_t size_class, uint32_t max_cell
   if (group == nullptr) return Status(StatusCode::kNoSpace, "allocate");
   const SlabGroup::Run run = group->TakeRun(static_cast<uint32_t>(cells));
   NoteTaken(*group, run.first_cell, run.cells);
-  return CellRun{group->offset_bytes() + run.first_cell * cell_bytes, run.cells};
+  CellRun taken{group->offset_bytes() + run.first_cell * cell_bytes, run.cells};
+  const uint64_t end = taken.offset_bytes + run.cells * cell_bytes;
+  if (end % kGroupUnitBytes == 0) ExtendRun(size_class, static_cast<uint32_t>(cells), &taken);
+  return taken;
+}
+
+/// Small groups: the run goes on in those behind it while they are free.
+void SlabAllocator::ExtendRun(uint8_t size_class, uint32_t max_cells, CellRun* run) {
+  if (shapes_[size_class].order > 0) return;
+  const uint64_t cell_bytes = options_.classes[size_class].cell_bytes;
+  while (run->cells < max_cells) {
+    const uint64_t unit = (run->offset_bytes + run->cells * cell_bytes) / kGroupUnitBytes;
+    if (!pool_.Claim(unit, 0)) return;
+    SlabGroup& group = AddGroup(unit, size_class);
+    const SlabGroup::Run more = group.TakeRun(max_cells - run->cells);
+    NoteTaken(group, 0, more.cells);
+    run->cells += more.cells;
+  }
 }
 
 void SlabAllocator::ReturnCells(uint8_t size_class, CellRun run) {
   CAIRN_ASSERT(run.cells > 0);
-  Place place;
-  CAIRN_ASSERT(Locate(MakeHandle(run.offset_bytes, size_class), &place));
-  CAIRN_ASSERT(place.slot == 0);
-  SlabGroup& group = KnownGroup(place);
-  CAIRN_ASSERT(place.cell + run.cells <= shapes_[size_class].cells);
-  for (uint32_t cell = place.cell; cell < place.cell + run.cells; ++cell) {
-    CAIRN_ASSERT(group.IsOpen(cell));
-    CAIRN_ASSERT(!group.AnyLive(cell));
-    ReleaseCell(group, cell);
+  const uint64_t cell_bytes = options_.classes[size_class].cell_bytes;
+  while (run.cells > 0) {
+    Place place;
+    CAIRN_ASSERT(Locate(MakeHandle(run.offset_bytes, size_class), &place));
+    CAIRN_ASSERT(place.slot == 0);
+    SlabGroup& group = KnownGroup(place);
+    const uint32_t here = std::min(run.cells, group.cells() - place.cell);
+    for (uint32_t cell = place.cell; cell < place.cell + here; ++cell) {
+      CAIRN_ASSERT(group.IsOpen(cell));
+      CAIRN_ASSERT(!group.AnyLive(cell));
+      ReleaseCell(group, cell);
+    }
+    UpdatePartlyFree(group);
+    run = {run.offset_bytes + here * cell_bytes, run.cells - here};
   }
-  UpdatePartlyFree(group);
 }
 
 void SlabAllocator::MarkLive(Handle handle) {

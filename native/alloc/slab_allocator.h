@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -13,10 +14,13 @@
 
 namespace cairn {
 
-/// SSD_SLAB: cells of one class lie in groups, power-of-two sized and aligned, of at least 1 MiB,
-/// so that class and offset of a handle give its group. An empty group goes back to the common
-/// pool and serves any class. Partly used groups are filled first, lowest address first, which
-/// keeps the used part of the medium dense and lets its end drain.
+/// SSD_SLAB: cells of one class lie in groups, power-of-two sized and aligned, so that class and
+/// offset of a handle give its group. An empty group goes back to the common pool and serves any
+/// class. Partly used groups are filled first, the fullest of them, so that the others get empty.
+///
+/// Groups of cells of several slots have 64 KiB, and the others at least 1 MiB: where values have
+/// many sizes, each of some forty classes has parts of groups free.
+/// Format: docs/FORMAT.md "Values file".
 ///
 /// A slot of 1 MiB or more has a group of its own, the smallest power of two that holds it: that
 /// wastes addresses, not space, because the medium only backs what is touched.
@@ -24,6 +28,9 @@ namespace cairn {
 /// All operations take constant time; none scans more than the bitmap of one group.
 class SlabAllocator final : public Allocator {
  public:
+  /// The smallest group, and what all are multiples of.
+  static constexpr uint64_t kGroupUnitBytes = 64 << 10;
+
   struct Options {
     std::vector<SizeClass> classes;                     // ascending by slot_bytes
     uint64_t capacity_bytes = 0;                        // 0: bounded by the address space only
@@ -60,13 +67,13 @@ class SlabAllocator final : public Allocator {
   bool IsLive(Handle handle) const;
   /// Size of the groups of a class, a power of two; each is aligned to it.
   uint64_t group_bytes(uint8_t size_class) const {
-    return kAllocationUnitBytes << shapes_[size_class].order;
+    return kGroupUnitBytes << shapes_[size_class].order;
   }
   uint32_t cells_per_group(uint8_t size_class) const { return shapes_[size_class].cells; }
 
  private:
   struct Shape {
-    uint32_t order;  // a group is 2^order units
+    uint32_t order;  // a group is 2^order times kGroupUnitBytes
     uint32_t cells;  // per group
   };
   struct Place {
@@ -75,6 +82,9 @@ class SlabAllocator final : public Allocator {
     uint32_t cell = 0;
     uint32_t slot = 0;
   };
+  /// Numbers of the groups with a free cell, by how full they are, in quarters.
+  using PartlyFree = std::array<SparseBitSet, 4>;
+  /// Of the groups that hand out cells.
   struct ClassUse {
     uint64_t groups = 0;
     uint64_t cells = 0;  // taken
@@ -87,19 +97,26 @@ class SlabAllocator final : public Allocator {
   SlabGroup& KnownGroup(const Place& place) const;
   SlabGroup& AddGroup(uint64_t unit, uint8_t size_class);
   SlabGroup* PartlyFreeGroup(uint8_t size_class);
-  void UpdatePartlyFree(const SlabGroup& group);
+  void ExtendRun(uint8_t size_class, uint32_t max_cells, CellRun* run);
+  void UpdatePartlyFree(SlabGroup& group);
+  void SetFillSet(SlabGroup& group, uint8_t fill_set);
   void ReleaseCell(SlabGroup& group, uint32_t cell);
   void NoteTaken(SlabGroup& group, uint32_t first_cell, uint32_t cells);
   void NoteSparse(const SlabGroup& group, uint32_t cell);
   void NoteRestored();
-  uint32_t TakeFromGroup(uint64_t number, uint8_t size_class, uint32_t bucket, uint32_t live_max,
-                         SparseCells* taken);
+  uint64_t SparseSpanBytes(uint8_t size_class) const;
+  uint32_t TakeFromSpan(uint64_t number, uint8_t size_class, uint32_t bucket, uint32_t live_max,
+                        SparseCells* taken);
+  uint32_t TakeFromGroup(SlabGroup& group, uint32_t bucket, uint32_t live_max, SparseCells* taken);
+  uint64_t FreeBytesOf(uint8_t size_class) const;
+  uint32_t DrainOne(uint8_t size_class, uint64_t promised, SparseCells* taken);
+  void SetDraining(SlabGroup& group, bool draining);
 
   Options options_;
   std::vector<Shape> shapes_;
   ClassLookup lookup_;
-  std::vector<SparseBitSet> partly_free_;  // by class: numbers of the groups with a free cell
-  std::vector<ClassUse> use_;              // by class
+  std::vector<PartlyFree> partly_free_;  // by class
+  std::vector<ClassUse> use_;            // by class
   SparseCellSets sparse_;
   UnitPool pool_;
   UnitTable<SlabGroup> groups_;  // by first unit

@@ -1,6 +1,8 @@
 // SlabAllocator: which cells to empty, so that their space can be used again.
 
+#include <algorithm>
 #include <bit>
+#include <numeric>
 
 #include "alloc/slab_allocator.h"
 #include "base/assert.h"
@@ -8,24 +10,26 @@
 namespace cairn {
 namespace {
 
-/// Groups looked at in one call for sparse cells after a restore: 64 MiB of space, microseconds.
-constexpr uint64_t kUnitsPerLook = 64;
+/// Units looked at in one call for sparse cells after a restore: 64 MiB of space, microseconds.
+constexpr uint64_t kUnitsPerLook = 1024;
 constexpr uint64_t kMovableCellBytes = 256 * 1024;
+/// Cells of groups that are emptied together, and which part of them may be of one class.
+constexpr uint64_t kLotBytes = 4ull << 20;
+constexpr uint64_t kClassPart = 8;
 
 }  // namespace
 
 void SlabAllocator::NoteSparse(const SlabGroup& group, uint32_t cell) {
   if (group.IsMoving(cell)) return;
   const uint8_t size_class = group.size_class();
-  sparse_.Note(size_class,
-               group.offset_bytes() / kAllocationUnitBytes >> shapes_[size_class].order,
+  sparse_.Note(size_class, group.offset_bytes() / SparseSpanBytes(size_class),
                std::popcount(group.LiveBits(cell)));
 }
 
 /// Cells that were restored are in no set: their slots came one by one. Looks at a few groups.
 void SlabAllocator::NoteRestored() {
   if (!restored_) return;
-  const uint64_t end = stats_.end_offset_bytes / kAllocationUnitBytes + 1;
+  const uint64_t end = stats_.end_offset_bytes / kGroupUnitBytes + 1;
   for (uint64_t looked = 0; looked < kUnitsPerLook && units_looked_at_ < end; ++looked) {
     const SlabGroup* const group = groups_.Get(units_looked_at_++);
     if (group == nullptr) continue;
@@ -36,19 +40,37 @@ void SlabAllocator::NoteRestored() {
   if (units_looked_at_ >= end) restored_ = false;
 }
 
-uint32_t SlabAllocator::TakeFromGroup(uint64_t number, uint8_t size_class, uint32_t bucket,
-                                      uint32_t live_max, SparseCells* taken) {
-  SlabGroup* const group = groups_.Get(number << shapes_[size_class].order);
-  if (group == nullptr || group->size_class() != size_class) return 0;
+/// Small groups share a place in the sets, which would take more memory than the groups do.
+uint64_t SlabAllocator::SparseSpanBytes(uint8_t size_class) const {
+  return std::max(group_bytes(size_class), kAllocationUnitBytes);
+}
+
+uint32_t SlabAllocator::TakeFromSpan(uint64_t number, uint8_t size_class, uint32_t bucket,
+                                     uint32_t live_max, SparseCells* taken) {
+  const uint64_t span_bytes = SparseSpanBytes(size_class);
+  const uint64_t groups = span_bytes / group_bytes(size_class);
+  uint32_t live = 0;
+  for (uint64_t i = 0; i < groups && live < live_max; ++i) {
+    const uint64_t offset = number * span_bytes + i * group_bytes(size_class);
+    SlabGroup* const group = groups_.Get(offset / kGroupUnitBytes);
+    if (group == nullptr || group->size_class() != size_class) continue;
+    live += TakeFromGroup(*group, bucket, live_max - live, taken);
+  }
+  return live;
+}
+
+uint32_t SlabAllocator::TakeFromGroup(SlabGroup& group, uint32_t bucket, uint32_t live_max,
+                                      SparseCells* taken) {
+  const uint8_t size_class = group.size_class();
   const SizeClass& shape = options_.classes[size_class];
   uint32_t live = 0;
-  for (uint32_t cell = 0; cell < group->cells() && live < live_max; ++cell) {
-    if (group->IsFree(cell) || group->IsOpen(cell) || group->IsMoving(cell)) continue;
-    const uint32_t slots = std::popcount(group->LiveBits(cell));
+  for (uint32_t cell = 0; cell < group.cells() && live < live_max; ++cell) {
+    if (group.IsFree(cell) || group.IsOpen(cell) || group.IsMoving(cell)) continue;
+    const uint32_t slots = std::popcount(group.LiveBits(cell));
     if (SparseCellSets::BucketOf(shape, slots) != bucket) continue;
-    group->SetMoving(cell);
+    group.SetMoving(cell);
     taken->push_back(
-        {size_class, group->offset_bytes() + static_cast<uint64_t>(cell) * shape.cell_bytes});
+        {size_class, group.offset_bytes() + static_cast<uint64_t>(cell) * shape.cell_bytes});
     live += slots;
   }
   return live;
@@ -60,10 +82,7 @@ void SlabAllocator::ReturnSparse(const SparseCells& cells) {
     CAIRN_ASSERT(Locate(MakeHandle(cell.offset_bytes, cell.size_class), &place));
     SlabGroup& group = KnownGroup(place);
     group.ClearMoving(place.cell);
-    if (group.draining()) {
-      group.SetDraining(false);
-      UpdatePartlyFree(group);
-    }
+    if (group.draining()) SetDraining(group, false);
     NoteSparse(group, place.cell);
   }
 }
@@ -74,44 +93,81 @@ SparseCells SlabAllocator::TakeSparse(uint64_t live_bytes_max) {
       live_bytes_max,
       [this](uint64_t number, uint8_t size_class, uint32_t bucket, uint32_t live_max,
              SparseCells* taken) {
-        return TakeFromGroup(number, size_class, bucket, live_max, taken);
+        return TakeFromSpan(number, size_class, bucket, live_max, taken);
       },
       [this](const SparseCells& cells) { ReturnSparse(cells); });
 }
 
+/// The classes with the most space in free cells give up groups, as long as the rest of the class
+/// has room for what they hold.
 SparseCells SlabAllocator::TakeGroup() {
-  // The class with the most space in free cells, if the rest of it can take a group's records.
-  size_t chosen = use_.size();
-  uint64_t most_bytes = 0;
-  for (size_t i = 0; i < use_.size(); ++i) {
-    const uint64_t cells = use_[i].groups * shapes_[i].cells;
-    const uint64_t free_cells = cells - use_[i].cells;
-    const uint64_t free_bytes = free_cells * options_.classes[i].cell_bytes;
-    if (options_.classes[i].cell_bytes > kMovableCellBytes || free_bytes <= most_bytes) continue;
-    if (free_cells < 2 * shapes_[i].cells || free_cells * 8 < cells) continue;
-    most_bytes = free_bytes;
-    chosen = i;
-  }
-  if (chosen == use_.size()) return {};
-  const auto number = partly_free_[chosen].Last();
-  if (!number) return {};
-  SlabGroup& group = *groups_.Get(*number << shapes_[chosen].order);
+  std::vector<uint8_t> order(use_.size());
+  std::iota(order.begin(), order.end(), uint8_t{0});
+  std::sort(order.begin(), order.end(),
+            [this](uint8_t a, uint8_t b) { return FreeBytesOf(a) > FreeBytesOf(b); });
   SparseCells taken;
+  uint64_t bytes = 0;
+  for (const uint8_t size_class : order) {
+    if (bytes >= kLotBytes || FreeBytesOf(size_class) == 0) break;
+    if (options_.classes[size_class].cell_bytes > kMovableCellBytes) continue;
+    const uint64_t cell_bytes = options_.classes[size_class].cell_bytes;
+    uint64_t cells = 0;
+    while (cells * cell_bytes < kLotBytes / kClassPart) {
+      const uint32_t more = DrainOne(size_class, cells, &taken);
+      if (more == 0) break;
+      cells += more;
+    }
+    bytes += cells * cell_bytes;
+  }
+  return taken;
+}
+
+uint64_t SlabAllocator::FreeBytesOf(uint8_t size_class) const {
+  const ClassUse& use = use_[size_class];
+  return (use.groups * shapes_[size_class].cells - use.cells) *
+         options_.classes[size_class].cell_bytes;
+}
+
+/// Takes what the emptiest of the partly used groups holds, if the others have room for that and
+/// for `promised` cells more; returns how many cells.
+uint32_t SlabAllocator::DrainOne(uint8_t size_class, uint64_t promised, SparseCells* taken) {
+  std::optional<uint64_t> number;
+  for (const SparseBitSet& set : partly_free_[size_class]) {
+    if (!number) number = set.Last();
+  }
+  if (!number) return 0;
+  SlabGroup& group = *groups_.Get(*number << shapes_[size_class].order);
+  const uint64_t cell_bytes = options_.classes[size_class].cell_bytes;
+  const uint64_t elsewhere =
+      FreeBytesOf(size_class) / cell_bytes - (group.cells() - group.taken());
+  if (elsewhere < promised + group.taken()) return 0;
+  for (uint32_t cell = 0; cell < group.cells(); ++cell) {
+    if (group.IsOpen(cell)) return 0;
+  }
   for (uint32_t cell = 0; cell < group.cells(); ++cell) {
     if (group.IsFree(cell)) continue;
-    if (group.IsOpen(cell)) return {};
     if (!group.IsMoving(cell)) {
-      taken.push_back({static_cast<uint8_t>(chosen),
-                       group.offset_bytes() + static_cast<uint64_t>(cell) *
-                                                  options_.classes[chosen].cell_bytes});
+      taken->push_back({size_class, group.offset_bytes() + cell * cell_bytes});
     }
+    group.SetMoving(cell);
   }
-  for (uint32_t cell = 0; cell < group.cells(); ++cell) {
-    if (!group.IsFree(cell)) group.SetMoving(cell);
+  SetDraining(group, true);
+  return group.taken();
+}
+
+/// A group that drains hands out no cells: it is not counted among those of its class.
+void SlabAllocator::SetDraining(SlabGroup& group, bool draining) {
+  ClassUse& use = use_[group.size_class()];
+  group.SetDraining(draining);
+  if (draining) {
+    --use.groups;
+    use.cells -= group.taken();
+    SetFillSet(group, SlabGroup::kNoFillSet);
+  } else {
+    ++use.groups;
+    use.cells += group.taken();
+    UpdatePartlyFree(group);
   }
-  group.SetDraining(true);
-  partly_free_[chosen].Erase(*number);
-  return taken;
 }
 
 void SlabAllocator::AppendLive(uint8_t size_class, uint64_t cell_offset_bytes,

@@ -32,19 +32,23 @@ class SlabGroup {
   void Release(uint32_t cell);
   void Close(uint32_t cell);
 
-  bool IsFree(uint32_t cell) const { return Test(free_, cell); }
-  bool IsOpen(uint32_t cell) const { return Test(open_, cell); }
+  bool IsFree(uint32_t cell) const { return Test(free(), cell); }
+  bool IsOpen(uint32_t cell) const { return Test(open(), cell); }
   /// Its records are being moved; until it is free.
-  bool IsMoving(uint32_t cell) const { return Test(moving_, cell); }
-  void SetMoving(uint32_t cell) { Set(moving_, cell); }
-  void ClearMoving(uint32_t cell) { Clear(moving_, cell); }
+  bool IsMoving(uint32_t cell) const { return Test(moving(), cell); }
+  void SetMoving(uint32_t cell) { Set(moving(), cell); }
+  void ClearMoving(uint32_t cell) { Clear(moving(), cell); }
+  /// Which of the sets of partly used groups it is in: for the allocator.
+  static constexpr uint8_t kNoFillSet = 255;
+  uint8_t fill_set() const { return fill_set_; }
+  void set_fill_set(uint8_t fill_set) { fill_set_ = fill_set; }
   /// Hands out no more cells, so that it gets empty.
   bool draining() const { return draining_; }
   void SetDraining(bool draining) { draining_ = draining; }
 
   bool AnyLive(uint32_t cell) const { return LiveBits(cell) != 0; }
   uint64_t LiveBits(uint32_t cell) const;
-  bool IsLive(uint32_t cell, uint32_t slot) const { return Test(live_, Bit(cell, slot)); }
+  bool IsLive(uint32_t cell, uint32_t slot) const { return Test(live(), Bit(cell, slot)); }
   void SetLive(uint32_t cell, uint32_t slot);
   void ClearLive(uint32_t cell, uint32_t slot);
 
@@ -62,6 +66,12 @@ class SlabGroup {
   uint64_t Bit(uint32_t cell, uint32_t slot) const {
     return (static_cast<uint64_t>(cell) << slot_shift_) + slot;
   }
+  size_t CellWords() const { return (size_t{cells_} + 63) / 64; }
+  size_t LiveWords() const { return ((static_cast<size_t>(cells_) << slot_shift_) + 63) / 64; }
+  std::span<uint64_t> free() const { return {words_.get(), CellWords()}; }
+  std::span<uint64_t> open() const { return {words_.get() + CellWords(), CellWords()}; }
+  std::span<uint64_t> moving() const { return {words_.get() + 2 * CellWords(), CellWords()}; }
+  std::span<uint64_t> live() const { return {words_.get() + 3 * CellWords(), LiveWords()}; }
   uint32_t FirstFree(uint32_t from) const;
   uint32_t FreeFrom(uint32_t cell, uint32_t max_cells) const;
   Run FindRun(uint32_t max_cells) const;
@@ -73,11 +83,8 @@ class SlabGroup {
   uint8_t size_class_;
   uint8_t slot_shift_;
   bool draining_ = false;
-  std::unique_ptr<uint64_t[]> words_;
-  std::span<uint64_t> free_;
-  std::span<uint64_t> open_;
-  std::span<uint64_t> moving_;
-  std::span<uint64_t> live_;
+  uint8_t fill_set_ = kNoFillSet;
+  std::unique_ptr<uint64_t[]> words_;  // of free, open, moving and live bits, one after the other
 };
 
 }  // namespace cairn

@@ -42,8 +42,9 @@ SparseCells SparseCellSets::TakeOf(uint8_t size_class, uint32_t first_bucket,
   for (uint32_t bucket = first_bucket; bucket < kBuckets && live < live_max; ++bucket) {
     if (bucket >= first_bucket + kBucketsTogether && gains()) break;
     SparseBitSet& groups = groups_[size_class][bucket];
+    // The last groups first, so that what is filled first stays and the others get empty.
     while (live < live_max) {
-      const auto group = groups.First();
+      const auto group = groups.Last();
       if (!group) break;
       live += take_from(*group, size_class, bucket, live_max - live, &taken);
       // Only a full lot leaves some behind.

@@ -11,7 +11,6 @@
 namespace cairn {
 namespace {
 
-constexpr uint64_t kUnitBytes = SpaceKeeper::kUnitBytes;
 constexpr uint64_t kCapacityWithRoomBytes = 2 << 20;
 constexpr uint32_t kWritesMax = 8;        // runs in flight at once
 constexpr size_t kSpareBuffersMax = 16;
@@ -329,7 +328,7 @@ Status SlotWriter::Rewrite(Handle handle, std::span<const std::byte> key,
   const uint64_t offset = HandleOffset(handle);
   const uint8_t size_class = HandleClass(handle);
   const auto misplaced = [&] { return Status(StatusCode::kCorruption, "replay", {}, offset); };
-  if (size_class >= allocator_.classes().size() || offset < kUnitBytes) return misplaced();
+  if (size_class >= allocator_.classes().size() || offset < kAllocationUnitBytes) return misplaced();
   const SizeClass shape = allocator_.classes()[size_class];
   const uint64_t cell = CellOffset(shape, handle);
   const uint64_t in_cell = offset - cell;

@@ -6,14 +6,19 @@
 namespace cairn {
 namespace {
 
-/// Freed units that stay, for groups that will want them: this many and this part of the file.
-constexpr uint64_t kKeptUnitsMin = 4;
-constexpr uint64_t kKeptPart = 64;
-constexpr uint64_t kPunchUnitsMax = 64;
-/// Space reserved in one step: a quarter of what is there up to this, then a 32nd. Small stores
+/// Units without a group that stay, for groups that will want them: this many, or this part of the
+/// file. At least as many as are left and are reserved in one step.
+constexpr uint64_t kKeptUnitsMin = 128;
+constexpr uint64_t kKeptPart = 128;
+constexpr uint64_t kPunchUnitsMax = 1024;
+constexpr uint64_t kFirstUnit = kAllocationUnitBytes / SpaceKeeper::kUnitBytes;
+/// More is reserved when so much is left.
+constexpr uint64_t kUnitsLeft = 16;
+/// Space reserved in one step: a quarter of what is there up to this, then a 256th. Small stores
 /// stay small, large ones ask rarely.
-constexpr uint64_t kSmallStepBytes = 16ull << 20;
-constexpr uint64_t kLargeStepPart = 32;
+constexpr uint64_t kStepBytesMin = 1ull << 20;
+constexpr uint64_t kSmallStepBytes = 4ull << 20;
+constexpr uint64_t kLargeStepPart = 256;
 
 }  // namespace
 
@@ -34,18 +39,20 @@ SpaceKeeper::~SpaceKeeper() = default;
 bool SpaceKeeper::Ready(uint64_t offset_bytes, uint64_t length_bytes) {
   const uint64_t first = offset_bytes / kUnitBytes;
   const uint64_t last = (offset_bytes + length_bytes - 1) / kUnitBytes;
-  if (reserved_.size() <= last + 1) reserved_.resize(last + 2, false);
+  if (reserved_.size() <= last + kUnitsLeft) reserved_.resize(last + kUnitsLeft + 1, false);
   for (uint64_t unit = first; unit <= last; ++unit) {
     if (!reserved_[unit]) {
-      if (!busy() && reserve_errno_ == 0) Reserve(unit, /*needed=*/true);
+      if (!busy() && reserve_errno_ == 0) Reserve(unit, last + 1 - unit, /*needed=*/true);
       return false;
     }
   }
-  const bool at_limit = options_.capacity_bytes != 0 &&
-                        reserved_units_ * kUnitBytes >= options_.capacity_bytes + kUnitBytes;
-  // Where freed units lie behind, there is no need to hurry.
-  if (!busy() && !reserved_[last + 1] && !at_limit && freed_units_ == 0) {
-    Reserve(last + 1, /*needed=*/false);
+  const bool at_limit =
+      options_.capacity_bytes != 0 &&
+      reserved_units_ * kUnitBytes >= options_.capacity_bytes + kAllocationUnitBytes;
+  // Where others have no group, there is no need to hurry.
+  for (uint64_t unit = last + 1; unit <= last + kUnitsLeft; ++unit) {
+    if (busy() || reserved_[unit] || at_limit || freed_units_ > kUnitsLeft) continue;
+    Reserve(unit, StepUnits(), /*needed=*/false);
   }
   return true;
 }
@@ -64,18 +71,24 @@ void SpaceKeeper::NoteUsed(uint64_t offset_bytes, uint64_t length_bytes) {
 }
 
 void SpaceKeeper::ReserveAhead() {
-  if (!busy()) Reserve(1, /*needed=*/false);  // unit 0 is never handed out
+  // What is before the first unit is never handed out.
+  if (!busy()) Reserve(kFirstUnit, StepUnits(), /*needed=*/false);
 }
 
 int SpaceKeeper::TakeError() { return std::exchange(reserve_errno_, 0); }
 
-void SpaceKeeper::Reserve(uint64_t first_unit, bool needed) {
+uint64_t SpaceKeeper::StepUnits() const {
   const uint64_t there = reserved_units_ * kUnitBytes;
   const uint64_t wanted =
-      std::max(std::min(there / 4, kSmallStepBytes), there / kLargeStepPart);
-  const uint64_t step =
-      std::clamp(wanted, kUnitBytes, std::max(kUnitBytes, options_.reserve_bytes_max));
-  Start(first_unit, step / kUnitBytes, false);
+      std::max({std::min(there / 4, kSmallStepBytes), there / kLargeStepPart, kStepBytesMin});
+  return std::max(kUnitBytes, std::min(wanted, options_.reserve_bytes_max)) / kUnitBytes;
+}
+
+/// Up to what is reserved already.
+void SpaceKeeper::Reserve(uint64_t first_unit, uint64_t units_max, bool needed) {
+  uint64_t units = 1;
+  while (units < units_max && !IsReserved(first_unit + units)) ++units;
+  Start(first_unit, units, false);
   step_->needed = needed;
 }
 
@@ -116,6 +129,8 @@ void SpaceKeeper::OnReserved(const Step& step, int64_t result) {
   for (uint64_t unit = step.first_unit; unit < end; ++unit) {
     if (!reserved_[unit]) ++reserved_units_;
     reserved_[unit] = true;
+    // What is needed is taken next, and is not to be punched before.
+    if (!step.needed && (unit >= taken_.size() || !taken_[unit])) Free(unit);
   }
 }
 
@@ -141,8 +156,7 @@ void SpaceKeeper::OnGroupFreed(uint64_t offset_bytes, uint64_t size_bytes) {
   for (uint64_t unit = offset_bytes / kUnitBytes; unit < end; ++unit) {
     taken_[unit] = false;
     // A group that waited for its space in vain has nothing to give back.
-    const bool reserved = unit < reserved_.size() && reserved_[unit];
-    if (reserved || (unit < used_.size() && used_[unit])) Free(unit);
+    if (IsReserved(unit) || (unit < used_.size() && used_[unit])) Free(unit);
   }
   PunchSome();
 }
@@ -150,7 +164,7 @@ void SpaceKeeper::OnGroupFreed(uint64_t offset_bytes, uint64_t size_bytes) {
 void SpaceKeeper::FreeTheRest() {
   const uint64_t end = place_.files->SizeOf(place_.file) / kUnitBytes;
   if (taken_.size() < end) taken_.resize(end, false);
-  for (uint64_t unit = 1; unit < end; ++unit) {
+  for (uint64_t unit = kFirstUnit; unit < end; ++unit) {
     if (!taken_[unit]) Free(unit);
   }
   PunchSome();
@@ -169,12 +183,12 @@ void SpaceKeeper::PunchSome() {
   const uint64_t most = std::min(freed_units_ - kept, kPunchUnitsMax);
   const uint64_t last = *freed_.Last();
   uint64_t first = last;
-  while (last - first + 1 < most && first > 1 && freed_.Contains(first - 1)) --first;
+  while (last - first + 1 < most && first > kFirstUnit && freed_.Contains(first - 1)) --first;
   for (uint64_t unit = first; unit <= last; ++unit) {
     freed_.Erase(unit);
     --freed_units_;
     if (unit < used_.size()) used_[unit] = false;
-    if (unit < reserved_.size() && reserved_[unit]) {
+    if (IsReserved(unit)) {
       reserved_[unit] = false;
       --reserved_units_;
     }

@@ -13,14 +13,14 @@
 
 namespace cairn {
 
-/// Gives the values file space ahead of need and takes it back: reserves units of 1 MiB before
+/// Gives the values file space ahead of need and takes it back: reserves units of 64 KiB before
 /// cells in them are written, and punches those whose groups became free, except for a few that
 /// will be wanted again soon. Reserving and punching never run at the same time, and a unit that is
 /// being punched is not reserved: so no write into reserved units can meet the hole that is being
 /// made. Others ask Punching.
 class SpaceKeeper final : public GroupListener {
  public:
-  static constexpr uint64_t kUnitBytes = 1 << 20;
+  static constexpr uint64_t kUnitBytes = 64 << 10;
 
   struct Options {
     uint64_t capacity_bytes = 0;  // as the allocator's; 0: none
@@ -55,7 +55,9 @@ class SpaceKeeper final : public GroupListener {
  private:
   struct Step;
 
-  void Reserve(uint64_t first_unit, bool needed);
+  bool IsReserved(uint64_t unit) const { return unit < reserved_.size() && reserved_[unit]; }
+  uint64_t StepUnits() const;
+  void Reserve(uint64_t first_unit, uint64_t units_max, bool needed);
   void PunchSome();
   void OnReserved(const Step& step, int64_t result);
   void OnPunched(const Step& step, int64_t result);
@@ -69,7 +71,7 @@ class SpaceKeeper final : public GroupListener {
   std::vector<bool> reserved_;  // by unit: space is known to lie behind it
   std::vector<bool> used_;      // by unit: written without having been reserved
   std::vector<bool> taken_;     // by unit: belongs to a group
-  SparseBitSet freed_;          // units that a group gave back and none has taken since
+  SparseBitSet freed_;          // units with space that no group has
   uint64_t freed_units_ = 0;
   uint64_t reserved_units_ = 0;
   std::unique_ptr<Step> step_;

@@ -254,31 +254,76 @@ TEST(a_lot_of_sparse_cells_is_of_several_classes) {
   EXPECT_EQ(allocator.TakeSparse(8 * 128 * 100).size(), 100u);
 }
 
-TEST(slab_gives_up_a_group_when_its_class_has_room_elsewhere) {
+TEST(slab_gives_up_the_emptiest_groups_when_their_class_has_room_elsewhere) {
   SlabAllocator allocator(SlabAllocator::Options{.classes = DefaultDiskClasses()});
-  const auto number = static_cast<uint8_t>(allocator.ClassFor(4096));
+  const auto number = static_cast<uint8_t>(allocator.ClassFor(1088));  // 4 cells of 16 KiB a group
   std::vector<Handle> handles;
-  for (int i = 0; i < 4 * 256; ++i) {
+  for (int i = 0; i < 4 * 4; ++i) {
     const CellRun run = allocator.AllocateRun(number, 1).value();
     handles.push_back(MakeHandle(run.offset_bytes, number));
     allocator.MarkLive(handles.back());
     allocator.CloseCell(number, run.offset_bytes);
   }
+  const uint64_t group_bytes = allocator.group_bytes(number);
   EXPECT(allocator.TakeGroup().empty());
-  for (size_t i = 0; i < handles.size(); ++i) {
-    if (i % 4 != 0) allocator.Free(handles[i]);
-  }
+  // The groups hold 3, 1, 2 and 4 cells: there is room for one.
+  for (const size_t i : {0, 4, 5, 6, 8, 9}) allocator.Free(handles[i]);
+  EXPECT_EQ(allocator.TakeGroup().size(), 1u);
+  // 2, 1, 2 and 2: for the one and for two more. What cannot be moved may be taken again.
+  allocator.ReturnSparse({{number, HandleOffset(handles[7])}});
+  for (const size_t i : {1, 12, 13}) allocator.Free(handles[i]);
   const SparseCells taken = allocator.TakeGroup();
-  EXPECT_EQ(taken.size(), 64u);
-  EXPECT_EQ(taken.front().offset_bytes, 4u << 20);  // the last group
+  EXPECT_EQ(taken.size(), 3u);
+  EXPECT_EQ(taken[0].offset_bytes, HandleOffset(handles[7]));
+  EXPECT_EQ(taken[1].offset_bytes, HandleOffset(handles[14]));
   allocator.ReturnSparse(taken);
   EXPECT(allocator.TakeGroup() == taken);
-  // Nothing goes there any more, and when it is empty any class may have it.
-  for (int i = 0; i < 3 * 192; ++i) {
-    EXPECT(allocator.AllocateRun(number, 1).value().offset_bytes < 4u << 20);
+  // What is free in a group that is being emptied counts for nothing: there is room for two more.
+  const SparseCells more = allocator.TakeGroup();
+  EXPECT_EQ(more.size(), 2u);
+  EXPECT(allocator.TakeGroup().empty());
+  allocator.ReturnSparse(more);
+  // Nothing goes there any more, and when they are empty any class may have them.
+  const CellRun elsewhere = allocator.AllocateRun(number, 1).value();
+  EXPECT_EQ(elsewhere.offset_bytes, HandleOffset(handles[0]));
+  allocator.ReturnCells(number, elsewhere);
+  EXPECT_EQ(allocator.stats().reserved_bytes, 4 * group_bytes);
+  for (const size_t i : {7, 14, 15}) allocator.Free(handles[i]);
+  EXPECT_EQ(allocator.stats().reserved_bytes, 2 * group_bytes);
+  const auto other = static_cast<uint8_t>(allocator.ClassFor(1984));
+  EXPECT_EQ(allocator.AllocateRun(other, 1).value().offset_bytes,
+            HandleOffset(handles[4]) / group_bytes * group_bytes);
+}
+
+TEST(slab_fills_the_fullest_groups_first) {
+  SlabAllocator allocator(SlabAllocator::Options{.classes = DefaultDiskClasses()});
+  const auto number = static_cast<uint8_t>(allocator.ClassFor(1088));
+  const uint64_t cell_bytes = allocator.classes()[number].cell_bytes;
+  const CellRun run = allocator.AllocateRun(number, 12).value();
+  EXPECT_EQ(run.cells, 12u);  // of three groups side by side
+  const auto offset = [&](uint32_t cell) { return run.offset_bytes + cell * cell_bytes; };
+  allocator.ReturnCells(number, {offset(1), 3});
+  allocator.ReturnCells(number, {offset(5), 1});
+  allocator.ReturnCells(number, {offset(8), 2});
+  EXPECT_EQ(allocator.AllocateRun(number, 1).value().offset_bytes, offset(5));
+  EXPECT_EQ(allocator.AllocateRun(number, 2).value().offset_bytes, offset(8));
+  EXPECT_EQ(allocator.AllocateRun(number, 3).value().offset_bytes, offset(1));
+}
+
+TEST(slab_opens_what_lies_in_groups_of_1_MiB) {
+  SlabAllocator allocator(SlabAllocator::Options{.classes = DefaultDiskClasses()});
+  for (size_t i = 0; i < allocator.classes().size(); ++i) {
+    const SizeClass& shape = allocator.classes()[i];
+    if (shape.slots_per_cell == 1) continue;
+    const uint64_t group = (i + 1) * kAllocationUnitBytes;
+    for (uint64_t cell = 0; cell < kAllocationUnitBytes / shape.cell_bytes; ++cell) {
+      const uint64_t slot = cell % shape.slots_per_cell;
+      EXPECT(allocator
+                 .Restore(MakeHandle(group + cell * shape.cell_bytes + slot * shape.slot_bytes,
+                                     static_cast<uint8_t>(i)))
+                 .ok());
+    }
   }
-  for (size_t i = 3 * 256; i < handles.size(); i += 4) allocator.Free(handles[i]);
-  EXPECT_EQ(allocator.stats().reserved_bytes, 3u << 20);
 }
 
 TEST(slab_groups_leave_at_most_an_eighth_unused) {
@@ -303,15 +348,24 @@ TEST(slab_runs_are_as_long_as_the_free_space_allows) {
   const auto size_class = static_cast<uint8_t>(allocator->ClassFor(1024));
   const CellRun all = allocator->AllocateRun(size_class, 1000).value();
   EXPECT_EQ(all.offset_bytes, uint64_t{kAllocationUnitBytes});
-  EXPECT_EQ(all.cells, 256u);
-  // Holes of 1 and of 20 cells: the longer one is chosen, and the group is filled before a new one.
-  allocator->ReturnCells(size_class, {all.offset_bytes + 10 * kPageBytes, 1});
+  EXPECT_EQ(all.cells, 1000u);
+  // A run goes on behind a small group only while what is there is free.
   allocator->ReturnCells(size_class, {all.offset_bytes + 100 * kPageBytes, 20});
-  EXPECT_EQ(allocator->AllocateRun(size_class, 64).value().cells, 20u);
-  const CellRun last = allocator->AllocateRun(size_class, 64).value();
-  EXPECT_EQ(last.offset_bytes, all.offset_bytes + 10 * kPageBytes);
-  EXPECT_EQ(allocator->AllocateRun(size_class, 64).value().offset_bytes,
-            uint64_t{2 * kAllocationUnitBytes});
+  const CellRun hole = allocator->AllocateRun(size_class, 64).value();
+  EXPECT_EQ(hole.offset_bytes, all.offset_bytes + 112 * kPageBytes);
+  EXPECT_EQ(hole.cells, 8u);
+  const CellRun next = allocator->AllocateRun(size_class, 56).value();
+  EXPECT_EQ(next.offset_bytes, all.offset_bytes + 1000 * kPageBytes);
+  EXPECT_EQ(next.cells, 56u);
+  EXPECT_EQ(allocator->AllocateRun(size_class, 64).value().cells, 12u);
+  // Holes of a group of 1 MiB: the longest is chosen.
+  const auto page = static_cast<uint8_t>(allocator->ClassFor(4096));
+  const CellRun whole = allocator->AllocateRun(page, 256).value();
+  allocator->ReturnCells(page, {whole.offset_bytes + 10 * kPageBytes, 1});
+  allocator->ReturnCells(page, {whole.offset_bytes + 100 * kPageBytes, 20});
+  EXPECT_EQ(allocator->AllocateRun(page, 64).value().cells, 20u);
+  EXPECT_EQ(allocator->AllocateRun(page, 64).value().offset_bytes,
+            whole.offset_bytes + 10 * kPageBytes);
 }
 
 TEST(slab_with_a_bounded_address_space_says_no_space_at_its_end) {

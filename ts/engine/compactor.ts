@@ -14,13 +14,14 @@ const LOTS_FOR_ROOM = 3;
  * Garbage is what cells hold beyond wanted records, as a part of these. It is cleared from `begin`
  * down to `end`; beyond `crowded` writers wait. Slots that only wait for a checkpoint get one when
  * they are `waiting` (but at least as much as it writes itself); no more is moved while they are
- * twice that. Free cells of groups: `groups`.
+ * half as much again. Where all that groups of cells hold beyond wanted records is more than `groups`,
+ * some are emptied.
  */
-const GARBAGE = { begin: 0.06, end: 0.045, crowded: 0.1, waiting: 0.025, groups: 0.05 } as const;
+const GARBAGE = { begin: 0.05, end: 0.035, crowded: 0.075, waiting: 0.02, groups: 0.085 } as const;
 /** The same for small stores, as multiples of CompactionTuning.slackBytes. */
-const SLACKS = { begin: 1, end: 0.75, crowded: 2, waiting: 0.5, groups: 1 } as const;
+const SLACKS = { begin: 1, end: 0.75, crowded: 2, waiting: 0.5, groups: 2.25 } as const;
 /** And where checkpoints are large beside the values, as multiples of what may wait for one. */
-const WAITING = { begin: 1.5, end: 1.2, crowded: 3, waiting: 1, groups: 0 } as const;
+const WAITING = { begin: 1.5, end: 1.2, crowded: 3, waiting: 1, groups: 3.5 } as const;
 
 type Limit = keyof typeof GARBAGE;
 
@@ -47,6 +48,8 @@ export class Compactor {
   #waiters: (() => void)[] = [];
   /** Garbage that nothing could be done about: not tried again until there is more. */
   #futileBytes = 0;
+  /** The same of free cells of groups. */
+  #futileGroupBytes = 0;
 
   constructor(parts: StoreParts, writes: WritePath, checkpoints: CheckpointStarter) {
     this.#parts = parts;
@@ -74,6 +77,8 @@ export class Compactor {
     if (this.#running === undefined) {
       // So much less than what nothing could be done about no longer tells anything.
       if (garbage < this.#futileBytes - this.#tuning.slackBytes) this.#futileBytes = 0;
+      const free = use.groupBytes - use.allocatedBytes;
+      if (free < this.#futileGroupBytes - this.#tuning.slackBytes / 4) this.#futileGroupBytes = 0;
       if (!this.#due(use, 'begin')) return;
       this.#running = this.#run(this.#mover).finally(() => {
         this.#running = undefined;
@@ -131,17 +136,31 @@ export class Compactor {
       if (this.#exceeds(use.waitingBytes, use, 'waiting')) {
         const checkpoint = this.#checkpoints.running ? undefined : this.#checkpoints.run();
         checkpoint?.catch(() => undefined);
-        if (this.#exceeds(use.waitingBytes / 2, use, 'waiting')) {
+        if (this.#exceeds(use.waitingBytes / 1.5, use, 'waiting')) {
           await (checkpoint ?? this.#checkpoints.run());
         }
       }
       if (this.#stopped) return;
-      const moved =
-        (await this.#moveLot(false)) ||
-        (this.#groupsDue(mover.use()) && (await this.#moveLot(true)));
-      if (!moved && !(await this.#freeWaiting(mover))) return;
+      if (!(await this.#clear(mover)) && !(await this.#freeWaiting(mover))) return;
       this.maybe();
     }
+  }
+
+  /** Moves a lot of what there is too much of. */
+  async #clear(mover: RecordMover): Promise<boolean> {
+    let moved = false;
+    if (this.#groupsDue(mover.use())) {
+      moved = await this.#moveLot(true);
+      if (!moved) {
+        const { groupBytes, allocatedBytes } = mover.use();
+        this.#futileGroupBytes = groupBytes - allocatedBytes + this.#tuning.slackBytes / 8;
+      }
+    }
+    const use = mover.use();
+    if (this.#exceeds(use.allocatedBytes - use.liveBytes, use, 'end')) {
+      moved = (await this.#moveLot(false)) || moved;
+    }
+    return moved;
   }
 
   /** Nothing can be moved: what waits for a checkpoint may be all there is. */
@@ -235,7 +254,9 @@ export class Compactor {
   }
 
   #groupsDue(use: SpaceUse): boolean {
-    return this.#exceeds(use.groupBytes - use.allocatedBytes, use, 'groups');
+    const free = use.groupBytes - use.allocatedBytes;
+    if (free <= this.#futileGroupBytes) return false;
+    return this.#exceeds(use.groupBytes - use.liveBytes, use, 'groups');
   }
 
   #exceeds(bytes: number, use: SpaceUse, limit: Limit): boolean {
