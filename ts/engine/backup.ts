@@ -15,7 +15,7 @@ import { abortable, abortError } from './calls.js';
 import { ChunkKind, type Checkpointer } from './checkpointer.js';
 import { handlesOf } from './page-room.js';
 import type { StoreParts } from './parts.js';
-import { Slicer } from './recovery.js';
+import { Slicer } from './slicer.js';
 import { stepOf } from './walk.js';
 
 const PROGRESS_EVERY_MS = 250;

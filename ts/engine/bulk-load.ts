@@ -4,7 +4,7 @@ import type { Key, LoadOptions, LoadProgress, LoadSource, RowSource, Value } fro
 import type { ValueStore } from '../value-store/value-store.js';
 import { invalid, throwIfAborted, untilAborted } from './calls.js';
 import type { StoreParts } from './parts.js';
-import { Slicer } from './recovery.js';
+import { Slicer } from './slicer.js';
 import type { WritePath } from './write-path.js';
 import { toBytes } from './value-bytes.js';
 

@@ -3,7 +3,7 @@ import type { RecordMover, SpaceUse } from '../value-store/record-mover.js';
 import type { CompactionTuning } from './factories.js';
 import { handlesOf } from './page-room.js';
 import type { StoreParts } from './parts.js';
-import { Slicer } from './recovery.js';
+import { Slicer } from './slicer.js';
 import type { WritePath } from './write-path.js';
 
 /** Time that it holds the event loop at a stretch. */

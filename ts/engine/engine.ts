@@ -279,10 +279,12 @@ export class Engine implements Store {
       checkKeyEncoding(options);
       this.#checkOpen();
       throwIfAborted(signal);
-      for await (const record of walkRecords(this.#parts, damaged)) {
-        throwIfAborted(signal);
-        yield [this.#parts.keys.decode(record.key, options), record.value];
-        this.#checkOpen();
+      for await (const records of walkRecords(this.#parts, damaged)) {
+        for (const { key, value } of records) {
+          throwIfAborted(signal);
+          yield [this.#parts.keys.decode(key, options), value];
+          this.#checkOpen();
+        }
       }
     } catch (error) {
       throw named(operation, error);

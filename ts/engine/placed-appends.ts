@@ -4,7 +4,7 @@ import type { LogRoom } from './log-room.js';
 import type { PageRoom } from './page-room.js';
 import type { StoreParts } from './parts.js';
 import type { Placer } from './placer.js';
-import { Slicer } from './recovery.js';
+import { Slicer } from './slicer.js';
 
 /** Rows appended and indexed without a look at the clock: about half a millisecond. */
 const ROWS_PER_STEP = 2048;

@@ -1,4 +1,3 @@
-import type { FileSet } from '../bindings/file-set.js';
 import { CairnError, isCairnError, type OnDamage } from '../common/errors.js';
 import { copyBytes } from '../common/units.js';
 import { INDEX_CURSOR_END } from '../index/index.js';
@@ -9,10 +8,9 @@ import { ChunkKind } from './checkpointer.js';
 import type { ValuePool } from '../value-store/value-store.js';
 import { usingHandle } from './page-room.js';
 import type { StoreParts } from './parts.js';
+import { Slicer } from './slicer.js';
 import { stepOf } from './walk.js';
 
-/** Time that recovery holds the event loop at a stretch. */
-const SLICE_MS = 0.5;
 /** Slots marked without a look at the clock: each may be a cache miss, so up to a quarter of a millisecond. */
 const HANDLES_PER_STEP = 512;
 
@@ -27,24 +25,6 @@ export interface RecoveryReport {
   readonly milliseconds: number;
   /** The log ended in a write that a crash cut off. */
   readonly tornTail: boolean;
-}
-
-/** Gives the event loop a turn when a slice is over; a simulated disk has no other work. */
-export class Slicer {
-  readonly #yields: boolean;
-  readonly #sliceMs: number;
-  #began = performance.now();
-
-  constructor(parts: { readonly fileSet: FileSet }, sliceMs = SLICE_MS) {
-    this.#sliceMs = sliceMs;
-    this.#yields = !parts.fileSet.simulated;
-  }
-
-  async pause(): Promise<void> {
-    if (!this.#yields || performance.now() - this.#began < this.#sliceMs) return;
-    await new Promise((resolve) => setImmediate(resolve));
-    this.#began = performance.now();
-  }
 }
 
 /** Loads the checkpoint in force and replays the log since; see docs/DURABILITY.md "Opening". */

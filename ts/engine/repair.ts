@@ -80,9 +80,11 @@ export async function* entriesOf(
   damage: DamageList,
   { signal }: CallOptions = {},
 ): AsyncGenerator<[StoredKey, Buffer]> {
-  for await (const { key, value } of walkRecords(parts, (_, error) => damage.add(error))) {
-    throwIfAborted(signal);
-    yield [parts.keys.decode(key, {}), value];
+  for await (const records of walkRecords(parts, (_, error) => damage.add(error))) {
+    for (const { key, value } of records) {
+      throwIfAborted(signal);
+      yield [parts.keys.decode(key, {}), value];
+    }
   }
 }
 

@@ -159,7 +159,7 @@ export class DramValueStore implements ValueStore {
     return this.readNow(handle, key, keyLength);
   }
 
-  async readRecord(handle: Handle): Promise<StoredRecord> {
+  readRecord(handle: Handle): StoredRecord {
     return this.#record(handle);
   }
 

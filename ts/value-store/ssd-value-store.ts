@@ -278,22 +278,23 @@ export class SsdValueStore implements ValueStore {
     return value;
   }
 
-  readRecord(handle: Handle): Promise<StoredRecord> {
+  readRecord(handle: Handle): StoredRecord | Promise<StoredRecord> {
+    let settle: (result: number) => void;
+    const token = this.#fileSet.channel.once((result) => settle(result));
+    const found = this.#native.get(handle, NO_KEY, 0, token);
+    if (found !== null) {
+      this.#fileSet.channel.unregister(token);
+      return this.#records.recordNow(found, handle);
+    }
+    this.#started();
     return new Promise((resolve, reject) => {
-      const settle = (record: () => StoredRecord): void => {
+      settle = (result) => {
         try {
-          resolve(record());
+          resolve(this.#records.recordOf(result, handle));
         } catch (error) {
           reject(asError(error));
         }
       };
-      const token = this.#fileSet.channel.once((result) =>
-        settle(() => this.#records.recordOf(result, handle)),
-      );
-      const found = this.#native.get(handle, NO_KEY, 0, token);
-      if (found === null) return this.#started();
-      this.#fileSet.channel.unregister(token);
-      settle(() => this.#records.recordNow(found, handle));
     });
   }
 

@@ -205,8 +205,12 @@ export interface ValueStore {
     settled?: (value: Buffer | undefined) => void,
   ): Promise<Buffer | undefined>;
   readSync(handle: Handle, key: Uint8Array, keyLength: number): Buffer | undefined;
-  /** The whole record, whatever its key: iteration, verify. */
-  readRecord(handle: Handle): Promise<StoredRecord>;
+  /**
+   * The whole record, whatever its key, for iteration and verify: at once when it is in memory.
+   *
+   * @throws CairnError of a record in memory that is damaged; of another one the promise rejects.
+   */
+  readRecord(handle: Handle): StoredRecord | Promise<StoredRecord>;
   /**
    * Copies the values of u64 keys into rows of `rowBytes`; a missing or shorter or longer one leaves
    * zeros and its index in `missing`.

@@ -179,7 +179,7 @@ describe('TIERED_VALUE_STORE', () => {
     const offset = Math.floor(handle / 256) * 64;
     disk.flipBit('values', offset + 100, 3);
     assert.deepEqual(await readValue(store, handle, keyOf(1)), patternOf(1, 1000));
-    await assert.rejects(store.readRecord(handle), { code: 'CAIRN_CORRUPTION' });
+    await assert.rejects(async () => store.readRecord(handle), { code: 'CAIRN_CORRUPTION' });
     store.retire(handle, 2);
     store.onDurable(2);
     // Without the copy the damage is seen, and no copy is made of it.
