@@ -5,7 +5,7 @@ import { NEVER } from './oracle.js';
 import type { Contents } from './oracle.js';
 import type { SeededRandom } from './random.js';
 import type { Recording } from './recording.js';
-import { differenceOf, openOn, readAll, storeKey } from './store.js';
+import { differenceOf, KeysToRead, openOn, readAll, storeKey } from './store.js';
 
 /**
  * One crash, or one and another during the recovery from it. When the first is `all`, a kill, what
@@ -161,11 +161,11 @@ async function recoverOnce(
   known: KnownImages | undefined,
 ): Promise<Recovered> {
   const { workload, config } = recording;
-  const names = namesOf(recording);
+  const keys = keysToRead(recording);
   let store: Store | undefined = await openOn(disk, config);
   try {
     const opened = disk.eventCount;
-    const contents = await readAll(store, workload.keyType, names);
+    const contents = await readAll(store, keys);
     check(contents);
     if (brief) {
       await abandon(disk, store);
@@ -195,7 +195,7 @@ async function readAgain(
   disk: SimDisk,
   known: KnownImages | undefined,
 ): Promise<Contents> {
-  const { workload, config } = recording;
+  const { config } = recording;
   const restarted = disk.restart(false);
   const before = known?.find(restarted, false);
   if (before !== undefined) {
@@ -205,7 +205,7 @@ async function readAgain(
   }
   const store = await openOn(restarted, config);
   try {
-    const contents = await readAll(store, workload.keyType, namesOf(recording));
+    const contents = await readAll(store, keysToRead(recording));
     known?.add(restarted, { contents, extended: false });
     disk.addPlacesRead(restarted.placesRead());
     return contents;
@@ -215,8 +215,15 @@ async function readAgain(
   }
 }
 
-function namesOf({ oracle }: Recording): string[] {
-  return [...oracle.keys, EXTRA_KEY];
+const keysOf = new WeakMap<Recording, KeysToRead>();
+
+function keysToRead(recording: Recording): KeysToRead {
+  const { workload, oracle } = recording;
+  const known = keysOf.get(recording);
+  if (known !== undefined) return known;
+  const keys = new KeysToRead(workload.keyType, [...oracle.keys, EXTRA_KEY]);
+  keysOf.set(recording, keys);
+  return keys;
 }
 
 /** Ends the use of a store as a power cut does; closing it in order costs as much as opening it. */

@@ -6,18 +6,13 @@
 //   npm run test:crash -- --replay r7000012@41:mask:5:512
 //
 // Progress goes to stderr; the last line is 'N passed, N failed', counted in states.
-import { openSync, writeSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { readCount, readOptions } from '../options.js';
-import { runCampaign } from './campaign.js';
-import type { CampaignOptions, Place, Tally } from './campaign.js';
-import { checkState, formatState, parseState } from './enumerator.js';
+import type { CampaignOptions } from './campaign.js';
+import { checkState, parseState } from './enumerator.js';
 import { record } from './recording.js';
-import { POSITION_BYTES, supervise } from './supervisor.js';
-import type { Message } from './supervisor.js';
+import { supervise } from './supervisor.js';
 import { describeWorkload, workloadByName } from './workload.js';
-
-const REPORT_EVERY_MS = 1000;
 
 const USAGE = `Options:
   --states N      states to try (default 200000)
@@ -38,9 +33,6 @@ async function main(): Promise<number> {
     workload: { type: 'string' },
     replay: { type: 'string' },
     resume: { type: 'string' },
-    from: { type: 'string' },
-    worker: { type: 'string' },
-    position: { type: 'string', default: '' },
   });
   if (values.replay !== undefined) return replay(values.replay);
   const perPoint =
@@ -57,16 +49,6 @@ async function main(): Promise<number> {
     workers,
     only,
   };
-  if (values.worker !== undefined) {
-    const from = values.from === undefined ? undefined : (JSON.parse(values.from) as Place);
-    const own = {
-      ...options,
-      states: readCount('states', values.states),
-      worker: readCount('worker', values.worker),
-      from,
-    };
-    return work(own, values.position);
-  }
   return supervise(options, values.resume);
 }
 
@@ -85,40 +67,6 @@ async function replay(token: string): Promise<number> {
   process.stderr.write(`${violation ?? 'as it should be'}\n`);
   process.stdout.write(violation === undefined ? '1 passed, 0 failed\n' : '0 passed, 1 failed\n');
   return violation === undefined ? 0 : 1;
-}
-
-function say(message: Message): void {
-  process.stdout.write(`${JSON.stringify(message)}\n`);
-}
-
-async function work(options: CampaignOptions, positionFile: string): Promise<number> {
-  let said = 0;
-  let reported = 0;
-  const position = openSync(positionFile, 'w');
-  const tell = (tally: Tally): void => {
-    for (; said < tally.violations.length; said++) {
-      const violation = tally.violations[said];
-      if (violation !== undefined) say({ type: 'violation', violation });
-    }
-    const { states, opened, workloads, place } = tally;
-    say({ type: 'states', states, opened, workloads, place });
-  };
-  const tally = await runCampaign(options, {
-    begin: (workload, state) => {
-      // A few microseconds, and whatever hangs or crashes this process can be replayed.
-      const token = `${workload.name}@${state === undefined ? 'run' : formatState(state)}`;
-      writeSync(position, token.padEnd(POSITION_BYTES), 0);
-    },
-    states: (current) => {
-      const now = performance.now();
-      if (now - reported < REPORT_EVERY_MS && current.violations.length === said) return;
-      reported = now;
-      tell(current);
-    },
-  });
-  tell(tally);
-  say({ type: 'end' });
-  return 0;
 }
 
 process.exitCode = await main();

@@ -85,33 +85,44 @@ export function storeKey(keyType: KeyType, name: string): string | bigint {
   return keyType === 'bytes' ? name : BigInt(name.slice(1)) * 0x1_0000_0001n;
 }
 
+/** The keys of a workload, in both forms: made once, because every state reads all of them. */
+export class KeysToRead {
+  readonly list: readonly { readonly name: string; readonly key: string | bigint }[];
+  readonly #names = new Map<string | bigint, string>();
+
+  /** @param names and one more, which is never there. */
+  constructor(keyType: KeyType, names: Iterable<string>) {
+    this.list = [...names, 'k0'].map((name) => ({ name, key: storeKey(keyType, name) }));
+    for (const { name, key } of this.list) this.#names.set(key, name);
+  }
+
+  nameOf(key: string | bigint): string {
+    return this.#names.get(key) ?? `unknown ${String(key)}`;
+  }
+}
+
 /**
  * Reads everything in every way there is: a get per key, `size`, iteration, `verify`.
  *
  * @throws Error when they contradict each other or the store calls itself damaged.
  */
-export async function readAll(
-  store: Store,
-  keyType: KeyType,
-  names: Iterable<string>,
-): Promise<Contents> {
+export async function readAll(store: Store, keys: KeysToRead): Promise<Contents> {
   const contents = new Map<string, Buffer>();
-  const byKey = new Map<string, string>();
-  const gets: Promise<void>[] = [];
-  for (const name of [...names, 'k0']) {
-    const key = storeKey(keyType, name);
-    const found = (value: Buffer | undefined): void => {
+  const gets: Promise<Buffer | undefined>[] = [];
+  // Both ways in turn: they share little below the index.
+  for (const [at, { name, key }] of keys.list.entries()) {
+    if (at % 2 === 1) gets.push(store.get(key));
+    else {
+      const value = store.getSync(key);
       if (value !== undefined) contents.set(name, value);
-    };
-    // Both ways in turn: they share little below the index.
-    if (byKey.size % 2 === 0) found(store.getSync(key));
-    else gets.push(store.get(key).then(found));
-    byKey.set(String(key), name);
+    }
   }
-  await Promise.all(gets);
+  for (const [at, value] of (await Promise.all(gets)).entries()) {
+    if (value !== undefined) contents.set(keys.list[2 * at + 1]?.name ?? '', value);
+  }
   let entries = 0;
   for await (const [key, value] of store.entries({ keyEncoding: 'utf8' })) {
-    const name = byKey.get(String(key)) ?? `unknown ${String(key)}`;
+    const name = keys.nameOf(key as string | bigint);
     const got = contents.get(name);
     if (got === undefined) throw new Error(`iteration gives ${name}, get does not`);
     if (!got.equals(value)) throw new Error(`iteration and get differ in ${name}`);

@@ -3,26 +3,12 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
+import { bundleWorker } from './bundle.js';
 import type { CampaignOptions, Place, Violation } from './campaign.js';
+import type { Message, WorkerOptions } from './messages.js';
 import { describeWorkload, workloadByName } from './workload.js';
-
-/** Longer than any token. */
-export const POSITION_BYTES = 120;
-
-/** What a worker prints, one JSON document per line. */
-export type Message =
-  | {
-      readonly type: 'states';
-      readonly states: number;
-      readonly opened: number;
-      readonly workloads: number;
-      readonly place: Place;
-    }
-  | { readonly type: 'violation'; readonly violation: Violation }
-  | { readonly type: 'end' };
 
 /**
  * A worker hangs that says nothing while it uses so much processor time, or for so long on the clock:
@@ -68,11 +54,14 @@ export async function supervise(
         `${Math.round(1000 * rate())} per second, ${minutes.toFixed(1)} min left\n`,
     );
   };
+  const folder = mkdtempSync(join(tmpdir(), 'cairn-crash-'));
+  const program = bundleWorker(folder);
   await Promise.all(
     reports.map((report, worker) =>
-      superviseWorker({ ...options, worker }, report, () => onReport(false)),
+      superviseWorker(program, { ...options, worker }, report, () => onReport(false)),
     ),
   );
+  rmSync(folder, { recursive: true });
   onReport(true);
   const states = sum(reports, 'states');
   const failed = reports.reduce((count, report) => count + report.violations.length, 0);
@@ -122,14 +111,14 @@ function saveReports(
 }
 
 async function superviseWorker(
+  program: string,
   options: CampaignOptions,
   report: Report,
   onReport: () => void,
 ): Promise<void> {
   if (report.states >= options.states) return;
-  const folder = mkdtempSync(join(tmpdir(), 'cairn-crash-'));
-  const positionFile = join(folder, 'position');
-  const child = startWorker(options, report.place, positionFile);
+  const positionFile = join(dirname(program), `position-${options.worker}`);
+  const child = startWorker(program, { ...options, from: report.place }, positionFile);
   let ended = false;
   const fail = (violation: Violation): void => {
     report.violations.push(violation);
@@ -158,24 +147,16 @@ async function superviseWorker(
   });
   watch.end();
   if (!ended) fail(whatHung(positionFile, how));
-  rmSync(folder, { recursive: true });
 }
 
 function startWorker(
+  program: string,
   options: CampaignOptions,
-  from: Place | undefined,
   positionFile: string,
 ): ChildProcess {
-  const program = fileURLToPath(new URL('run.ts', import.meta.url));
-  const perPoint = Number.isFinite(options.perPoint) ? String(options.perPoint) : 'all';
-  const args = [
-    ...['--import', 'tsx', program, '--position', positionFile],
-    ...['--worker', String(options.worker), '--workers', String(options.workers)],
-    ...['--seed', String(options.seed), '--states', String(options.states)],
-    ...['--per-point', perPoint],
-    ...(options.only === undefined ? [] : ['--workload', options.only.name]),
-    ...(from === undefined ? [] : ['--from', JSON.stringify(from)]),
-  ];
+  const perPoint = Number.isFinite(options.perPoint) ? options.perPoint : null;
+  const given: WorkerOptions = { ...options, perPoint };
+  const args = [program, JSON.stringify(given), positionFile];
   return spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
 }
 
