@@ -128,7 +128,6 @@ function addCounts(script, map, source, ways) {
     const at = count(way.at);
     const of = way.of === undefined ? undefined : count(way.of);
     if (at === undefined || (way.of !== undefined && of === undefined)) continue;
-    way.known = true;
     way.count = (way.count ?? 0) + (of === undefined ? at : Math.max(0, of - at));
   }
 }
@@ -151,6 +150,8 @@ export function typescriptBranches(root, directory, files) {
       const known = sources.get(script.url.replace(/\?.*$/, ''));
       const map = report['source-map-cache']?.[script.url];
       if (known === undefined || !map?.data) continue;
+      // Of before the file was edited: what was counted then lies elsewhere now.
+      if (map.data.sourcesContent?.[0] !== known.text) continue;
       addCounts(script, map, known.source, known.ways);
     }
   }

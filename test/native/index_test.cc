@@ -280,6 +280,35 @@ TEST(import_rebuilds_what_export_wrote) {
   }
 }
 
+TEST(a_group_of_hashes_that_no_layout_can_spread_is_imported) {
+  // One place for all, and more in it than a segment with room for its overhang takes.
+  const HashTableOptions options = Options(0);
+  auto table = MakeTable(options);
+  for (uint64_t key = 0; key < 8000; ++key) {
+    EXPECT(table->Put(table->hasher().HashU64(key), key + 1).ok());
+  }
+  auto copy = MakeTable(options);
+  EXPECT(copy->Import(ExportAll(*table)).ok());
+  EXPECT_EQ(copy->size(), 8000u);
+  for (uint64_t key = 0; key < 8000; ++key) {
+    EXPECT_EQ(copy->Find(copy->hasher().HashU64(key)), key + 1);
+  }
+}
+
+TEST(a_part_that_does_not_fit_what_takes_it_is_refused) {
+  auto table = MakeTable();
+  for (uint64_t key = 0; key < 1000; ++key) {
+    EXPECT(table->Put(table->hasher().HashU64(key), key + 1).ok());
+  }
+  std::vector<std::byte> bytes(100);
+  std::vector<double> handles(100);
+  EXPECT_EQ(table->Export(0, bytes).status().code(), StatusCode::kInvalid);
+  EXPECT_EQ(table->HandlesFrom(0, handles).status().code(), StatusCode::kInvalid);
+  for (const uint64_t cursor : {uint64_t{1}, kHashCursorEnd}) {
+    EXPECT_EQ(table->Export(cursor, bytes).status().code(), StatusCode::kInvalid);
+  }
+}
+
 TEST(damaged_chunks_never_do_more_than_report) {
   auto table = MakeTable();
   for (uint64_t key = 0; key < 9000; ++key) {

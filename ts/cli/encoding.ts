@@ -45,7 +45,11 @@ export function decodeBytes(text: string, encoding: ByteEncoding): Buffer {
 /** @returns undefined when the bytes are no valid UTF-8 and `encoding` is `utf8`. */
 export function encodeBytes(bytes: Uint8Array, encoding: ByteEncoding): string | undefined {
   if (encoding === 'utf8' && !isUtf8(bytes)) return undefined;
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString(encoding);
+  return bytesOf(bytes).toString(encoding);
+}
+
+function bytesOf(view: Uint8Array): Buffer {
+  return Buffer.from(view.buffer, view.byteOffset, view.byteLength);
 }
 
 /** A u64 is decimal, or hexadecimal with 0x. */
@@ -102,8 +106,7 @@ export function entryLine(
       fields.push(`"value":${text}`);
     else if (encoding !== 'json' && text !== undefined)
       fields.push(`"value":${JSON.stringify(text)}`);
-    else
-      fields.push(`"value":"${encodeBytes(value, 'base64') ?? ''}"`, '"value_encoding":"base64"');
+    else fields.push(`"value":"${bytesOf(value).toString('base64')}"`, '"value_encoding":"base64"');
   }
   return `{${fields.join(',')}}`;
 }

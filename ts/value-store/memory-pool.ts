@@ -33,7 +33,7 @@ export function openMemorySlots(
     const slots = new Native({ ...options, pool: { path, storeId } });
     return { slots, pool: new MemoryPool(slots, path) };
   } catch (error) {
-    throw poolError(error, path);
+    throw poolError(error as Error, path);
   }
 }
 
@@ -109,10 +109,9 @@ export class MemoryPool implements ValuePool {
   }
 }
 
-function poolError(error: unknown, path: string): CairnError {
+function poolError(error: Error, path: string): CairnError {
   const details = { operation: 'open', file: path, cause: error };
   const hint = "; value.path '' keeps values in the memory of the process";
-  if (!(error instanceof Error)) return new CairnError('CAIRN_IO', String(error), details);
   if (!('status' in error)) {
     const known = 'code' in error && String(error.code).startsWith('CAIRN_');
     const code = known ? (error as unknown as { code: ErrorCode }).code : 'CAIRN_IO';

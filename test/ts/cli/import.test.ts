@@ -292,6 +292,17 @@ describe('command line: import', () => {
       assert.equal(memory.puts, 30);
     });
 
+    it('begins at the top when the state is of another version', async () => {
+      const source = await file('in.ndjson', lines('v'));
+      const memory = await interrupted(source);
+      const path = `${store}.import.json`;
+      const state = await readFile(path, 'utf8');
+      assert.ok(state.startsWith('{"version":1,'));
+      await writeFile(path, state.replace('"version":1,', '"version":2,'));
+      assert.equal((await run(source)).code, 0);
+      assert.equal(memory.puts, 30);
+    });
+
     it('keeps a position for stdin only when asked to', async () => {
       const interrupt = new AbortController();
       stores.beforePut = (_key, count) => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { Writable } from 'node:stream';
+import { entryLine, keyCodec, parseKey, parseValue } from '../../../ts/cli/encoding.js';
 import { describeError, exitCodeOf, renderError } from '../../../ts/cli/errors.js';
 import {
   escapeLine,
@@ -292,5 +293,56 @@ describe('command line: errors and tables', () => {
     assert.match(text, /memory +17.6 KiB \(18.0 B per key\)/);
     assert.match(text, /get latency +p50 5 us, p99 9 us, p99.9 9 us, max 1.5 ms/);
     assert.ok(!text.includes('\u001b'));
+  });
+});
+
+describe('command line: keys and values as text', () => {
+  const badInput = { code: 'CLI_BAD_INPUT' };
+
+  it('refuses text that is not of its encoding, and shortens it in the message', () => {
+    const hex = keyCodec('bytes', 'hex');
+    assert.deepEqual(parseKey('00fF', hex), Buffer.from([0, 255]));
+    for (const text of ['0', '0g', 'abc']) assert.throws(() => parseKey(text, hex), badInput);
+    for (const text of ['a', 'a===', 'a b'])
+      assert.throws(() => parseValue(text, 'base64'), badInput);
+    assert.throws(() => parseValue('\ud800', 'utf8'), badInput);
+    assert.throws(() => parseValue(`{${'x'.repeat(100)}`, 'json'), {
+      ...badInput,
+      message: /^.{0,90}$/,
+    });
+    assert.equal(String(parseValue('{"a": 1}', 'json')), '{"a": 1}');
+  });
+
+  it('takes integers of 64 bits, and no encoding for them', () => {
+    const u64 = keyCodec('u64', undefined);
+    assert.equal(parseKey('18446744073709551615', u64), 2n ** 64n - 1n);
+    assert.equal(parseKey('0xff', u64), 255n);
+    for (const text of ['18446744073709551616', '-1', '1.0', '', '0x', '0x1ffffffffffffffff'])
+      assert.throws(() => parseKey(text, u64), badInput);
+    assert.throws(() => keyCodec('u64', 'hex'), { code: 'CLI_USAGE' });
+  });
+
+  it('writes an entry as one line, with base64 where the encoding cannot hold it', () => {
+    const codec = keyCodec('bytes', undefined);
+    const binary = Buffer.from([0xff, 0xfe]);
+    assert.equal(entryLine('k', undefined, codec, 'utf8'), '{"key":"k"}');
+    assert.equal(entryLine(7n, Buffer.from('v'), codec, 'hex'), '{"key":"7","value":"76"}');
+    assert.equal(
+      entryLine('k', Buffer.from('{"a":1}'), codec, 'json'),
+      '{"key":"k","value":{"a":1}}',
+    );
+    for (const [encoding, value] of [
+      ['utf8', binary],
+      ['json', binary],
+      ['json', Buffer.from('{"a":\n1}')],
+      ['json', Buffer.from('{')],
+    ] as const) {
+      const line = entryLine(binary, value, codec, encoding);
+      const base64 = value.toString('base64');
+      assert.equal(
+        line,
+        `{"key":"//4=","key_encoding":"base64","value":"${base64}","value_encoding":"base64"}`,
+      );
+    }
   });
 });

@@ -458,6 +458,16 @@ describe('reading the document', () => {
       },
     };
     assert.equal(problemsOf(() => resolve(throwsText))[0]?.given, 'unreadable (it threw)');
+    const hidden = new Proxy(
+      {},
+      {
+        ownKeys: () => {
+          throw 'no';
+        },
+      },
+    );
+    const [problem] = problemsOf(() => resolve({ io: hidden }));
+    assert.equal(problem?.given, 'unreadable (it threw)');
     const text = { type: 'TIERED_VALUE_STORE', tiering: { high_watermark_ratio: '0.5' } };
     assert.match(
       problemsOf(() => resolve({ value: text }))[0]?.path ?? '',

@@ -159,6 +159,51 @@ describe('reopening with another configuration', () => {
     }
   });
 
+  it('refuses stored numbers, classes and paths that no document may have', () => {
+    const config = resolve({
+      value: {
+        type: 'DRAM_VALUE_STORE',
+        path: '/dev/shm/pool',
+        dram_allocator: { type: 'PERSIST_MEMORY_POOL', size_classes: [64, 512] },
+      },
+    });
+    const text = toStoredJson(config);
+    // Nothing that a document could differ in is named.
+    const asked = resolve();
+    assert.deepEqual(compareWithStored(asked, text, { machine }).value, config.value);
+    const refused = (edit: (stored: Record<string, Record<string, unknown>>) => void): void => {
+      const stored = JSON.parse(text) as Record<string, Record<string, unknown>>;
+      edit(stored);
+      const edited = JSON.stringify(stored);
+      assert.notEqual(edited, text);
+      assert.throws(
+        () => compareWithStored(asked, edited, { machine }),
+        { code: 'CAIRN_INCOMPATIBLE' },
+        edited,
+      );
+    };
+    for (const bytes of ['1048576', 1.5, 0, 4096, 2 ** 31, 2 ** 20 + 1, -(2 ** 20)]) {
+      refused(({ log }) => (log!['segment_bytes'] = bytes));
+    }
+    for (const classes of [
+      64,
+      [],
+      Array(5000).fill(1),
+      [0],
+      ['64'],
+      [64, 64],
+      [512, 64],
+      [2 ** 40],
+    ]) {
+      refused(({ value }) => {
+        (value!['dram_allocator'] as Record<string, unknown>)['size_classes'] = classes;
+      });
+    }
+    for (const path of ['/etc', '/dev/shm/../../etc', 'pool']) {
+      refused(({ value }) => (value!['path'] = path));
+    }
+  });
+
   it('ignores fields of the stored text that it does not know', () => {
     const stored = JSON.stringify({ ...(JSON.parse(toStoredJson(resolve())) as object), later: 1 });
     compareWithStored(resolve(), stored);

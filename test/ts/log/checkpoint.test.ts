@@ -134,6 +134,84 @@ describe('a checkpoint', () => {
     await writer.abandon();
   });
 
+  describe('that is damaged', () => {
+    const name = checkpointFileName(PLACE.id);
+    /** Of each chunk of 5000 bytes. */
+    const CHUNK = 8192;
+    const FIRST = 4096;
+
+    /** The chunks that are left, `-` before one that something may be missing before; and the damage. */
+    async function salvaged(
+      disk: SimDisk,
+      summary: CheckpointSummary,
+    ): Promise<{ chunks: string; damage: (number | undefined)[] }> {
+      const files = FileSet.simulate(disk);
+      const damage: (number | undefined)[] = [];
+      let chunks = '';
+      try {
+        const reader = new CheckpointReader(files, PLACE, summary);
+        for await (const { entries, gap, payload: found } of reader.salvage((error) => {
+          damage.push(error.offset);
+        })) {
+          assert.ok(Buffer.from(found).equals(payload(5000, entries)));
+          chunks += `${gap ? '-' : ''}${entries}`;
+        }
+      } finally {
+        assert.equal(files.native.inFlight, 0);
+        await files.dispose();
+      }
+      return { chunks, damage };
+    }
+
+    it('gives the chunks around the damage, and names it once', async () => {
+      const { disk, summary } = await written([5000, 5000, 5000, 5000]);
+      assert.deepEqual(await salvaged(disk, summary), { chunks: '0123', damage: [] });
+      const end = FIRST + 4 * CHUNK;
+      for (const [flipped, chunks, damage] of [
+        [[FIRST + 40], '-123', [FIRST]],
+        [[FIRST + CHUNK + 5000], '0-23', [FIRST + CHUNK]],
+        [[FIRST + 8, FIRST + CHUNK + 100], '-23', [FIRST]],
+        [[FIRST + 3 * CHUNK + 1], '012', [FIRST + 3 * CHUNK]],
+        [[end + 20], '0123', [end]],
+      ] as const) {
+        for (const offset of flipped) disk.flipBit(name, offset, 1);
+        assert.deepEqual(await salvaged(disk, summary), { chunks, damage });
+        for (const offset of flipped) disk.flipBit(name, offset, 1);
+      }
+    });
+
+    it('gives what is before the place where it is cut off', async () => {
+      const { disk, summary } = await written([5000, 5000, 5000]);
+      const good = Buffer.from(disk.readFile(name) as Uint8Array);
+      for (const [size, chunks] of [
+        [FIRST + 2 * CHUNK, '01'],
+        [FIRST + 2 * CHUNK + 4096, '01'],
+        [FIRST, ''],
+        [100, ''],
+      ] as const) {
+        disk.writeFile(name, good.subarray(0, size));
+        const found = await salvaged(disk, summary);
+        assert.equal(found.chunks, chunks);
+        assert.ok(found.damage.length > 0);
+        assert.ok(found.damage.at(-1)! >= Math.min(size, FIRST) - FIRST);
+      }
+    });
+
+    it('is not taken for gone when the device fails', async () => {
+      const { disk, summary } = await written([5000, 5000]);
+      for (const operation of ['open', 'read'] as const) {
+        for (let nth = 1; nth <= (operation === 'open' ? 1 : 4); nth++) {
+          disk.inject({ operation, nth });
+          await assert.rejects(salvaged(disk, summary), (error) => {
+            assert.ok(isCairnError(error, 'CAIRN_IO'), String(error));
+            return true;
+          });
+        }
+      }
+      assert.deepEqual(await salvaged(disk, summary), { chunks: '01', damage: [] });
+    });
+  });
+
   it('has a name that tells its id', () => {
     assert.equal(checkpointFileId(checkpointFileName(255)), 255);
     assert.equal(checkpointFileId('checkpoint-0ff'), undefined);

@@ -43,6 +43,13 @@ function chunkOf(bytes: Buffer, kind: number): number {
   throw new Error(`there is no chunk of kind ${kind}`);
 }
 
+/** Its payload ends there, and zeros follow. */
+function cutChunk(bytes: Buffer, chunk: number, payloadBytes: number): void {
+  const end = chunk + Math.ceil((48 + bytes.readUInt32LE(chunk + 12)) / PAGE) * PAGE;
+  bytes.writeUInt32LE(payloadBytes, chunk + 12);
+  bytes.fill(0, chunk + 48 + payloadBytes, end);
+}
+
 // What checks and cannot be: another version's, or written by no version at all.
 describe('files whose checksums are right', () => {
   let ssd: SmallStore;
@@ -121,7 +128,7 @@ describe('files whose checksums are right', () => {
         (bytes: Buffer) =>
           void bytes.copyWithin(group(bytes) + 32, group(bytes) + 16, group(bytes) + 32),
       ],
-      ['half of a group', (bytes: Buffer) => void bytes.writeUInt32LE(20, chunkOf(bytes, 1) + 12)],
+      ['half of a group', (bytes: Buffer) => cutChunk(bytes, chunkOf(bytes, 1), 20)],
     ] as const) {
       assert.equal(await checkpoint(ssd, edit), 'CAIRN_CORRUPTION', what);
     }
@@ -147,7 +154,8 @@ describe('files whose checksums are right', () => {
         'a write number',
         (bytes: Buffer) => bytes.fill(0xff, bucket(bytes) + 8, bucket(bytes) + 16),
       ],
-      ['half of a bucket', (bytes: Buffer) => void bytes.writeUInt32LE(24, chunkOf(bytes, 4) + 12)],
+      ['write number 0', (bytes: Buffer) => bytes.fill(0, bucket(bytes) + 8, bucket(bytes) + 16)],
+      ['half of a bucket', (bytes: Buffer) => cutChunk(bytes, chunkOf(bytes, 4), 24)],
     ] as const) {
       assert.equal(await checkpoint(pages, edit), 'CAIRN_CORRUPTION', what);
     }
@@ -162,6 +170,24 @@ describe('files whose checksums are right', () => {
       ['another kind', (bytes: Buffer) => void bytes.writeUInt16LE(9, chunkOf(bytes, 2) + 32)],
     ] as const) {
       assert.equal(await checkpoint(memory, edit), 'CAIRN_CORRUPTION', what);
+    }
+  });
+
+  it('are refused when the index file is another store’s, cut off or gone', async () => {
+    assert.equal(
+      await edited(pages, 'index', (bytes) => bytes.fill(7, 16, 32)),
+      'CAIRN_CORRUPTION',
+    );
+    for (const bytes of [Buffer.alloc(100), undefined]) {
+      const disk = pages.copy();
+      disk.removeFile('index');
+      if (bytes !== undefined) disk.writeFile('index', bytes);
+      await assert.rejects(openSmall(disk, pages.config), (error) => {
+        assert.ok(isCairnError(error, 'CAIRN_CORRUPTION'), String(error));
+        assert.equal(error.file, 'index');
+        return true;
+      });
+      disk.release();
     }
   });
 

@@ -7,6 +7,7 @@ import type { ResolvedConfig } from '../../../ts/config/types.js';
 import { isCairnError } from '../../../ts/common/errors.js';
 import { open, type Store } from '../../../ts/index.js';
 import { flipped, readPool, writePool, type PoolSnapshot } from '../../support/pool-file.js';
+import { Resealer } from '../../support/robustness/reseal.js';
 import {
   abandon,
   openSmall,
@@ -177,6 +178,41 @@ for (const type of ALLOCATORS) {
       });
     });
 
+    it('is refused when what it lost is not in the checkpoint, or its slots cannot be', function () {
+      return withSharedMemory(this, async (shared) => {
+        const config = configOf(shared, type);
+        const { image, pool, path } = await closedStore(config, shared);
+        const refused = async (edit: (checkpoint: Buffer) => void): Promise<void> => {
+          const disk = image();
+          const name = disk.fileNames().find((each) => each.startsWith('checkpoint-')) as string;
+          const checkpoint = Buffer.from(disk.readFile(name) as Uint8Array);
+          edit(checkpoint);
+          disk.writeFile(name, checkpoint);
+          new Resealer(disk).files([name], []);
+          await assert.rejects(openSmall(disk, config), (error) => {
+            assert.ok(isCairnError(error, 'CAIRN_CORRUPTION'), String(error));
+            assert.equal(error.file, path);
+            return true;
+          });
+        };
+        const [at, page] = [...pool.pages].find(([, bytes]) => bytes.includes('key 3')) ?? [0];
+        writePool(path, flipped(pool, at + (page?.indexOf('key 3') ?? 0)));
+        await refused((checkpoint) => void checkpoint.write('kez 3', checkpoint.indexOf('key 3')));
+        writePool(path, pool);
+        // Two entries with one handle; docs/FORMAT.md "Index entries".
+        await refused((checkpoint) => {
+          const [first, second] = entriesIn(checkpoint);
+          for (const field of [8, 14])
+            checkpoint.copy(
+              checkpoint,
+              second + field,
+              first + field,
+              first + field + (16 - field) / 2,
+            );
+        });
+      });
+    });
+
     it('leaves a prefix of the writes after a kill or a power cut anywhere', function () {
       return withSharedMemory(this, (shared) => cutAnywhere(shared, type));
     });
@@ -242,6 +278,20 @@ for (const type of ALLOCATORS) {
       );
     });
   });
+}
+
+/** Offsets of the first two index entries of a checkpoint, in one group or in two. */
+function entriesIn(checkpoint: Buffer): [number, number] {
+  const group = [...pagesOf(checkpoint)].find(
+    (at) => checkpoint.readUInt16LE(at + 32) === 1,
+  ) as number;
+  const count = checkpoint.readUInt32LE(group + 48 + 8);
+  const first = group + 48 + 16;
+  return [first, count > 1 ? first + 16 : first + 32];
+}
+
+function* pagesOf(checkpoint: Buffer): Generator<number, void, void> {
+  for (let at = PAGE_BYTES; at < checkpoint.length; at += PAGE_BYTES) yield at;
 }
 
 interface Point {

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SimDisk } from '../../../ts/bindings/addon.js';
-import { isCairnError } from '../../../ts/common/errors.js';
+import { CairnError, isCairnError } from '../../../ts/common/errors.js';
 import { DamageList, entriesOf } from '../../../ts/engine/repair.js';
 import { open, repair, type StoreConfig } from '../../../ts/index.js';
 import {
@@ -145,6 +145,16 @@ describe('repair', function () {
       assert.equal(store.size, report.entries);
       await store.close();
     }));
+
+  it('counts all damage, and lists the first thousand', () => {
+    const damage = new DamageList();
+    for (let offset = 0; offset < 1500; offset++) {
+      damage.add(new CairnError('CAIRN_CORRUPTION', 'why', { file: 'values', offset }));
+    }
+    assert.equal(damage.count, 1500);
+    assert.equal(damage.listed.length, 1000);
+    assert.deepEqual(damage.listed.at(-1), { file: 'values', offset: 999, reason: 'why' });
+  });
 
   it('refuses a target that is a store, and a source that is none', () =>
     withDirectory(async (directory) => {
