@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { bundleWorker } from './bundle.js';
+import { bundleProgram } from '../bundle.js';
 import type { CampaignOptions, Place, Violation } from './campaign.js';
 import type { Message, WorkerOptions } from './messages.js';
 import { describeWorkload, workloadByName } from './workload.js';
@@ -55,7 +55,7 @@ export async function supervise(
     );
   };
   const folder = mkdtempSync(join(tmpdir(), 'cairn-crash-'));
-  const program = bundleWorker(folder);
+  const program = bundleProgram(new URL('worker.ts', import.meta.url), folder);
   await Promise.all(
     reports.map((report, worker) =>
       superviseWorker(program, { ...options, worker }, report, () => onReport(false)),

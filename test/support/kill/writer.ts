@@ -23,10 +23,6 @@ interface WriterArguments {
   readonly versions: readonly number[];
 }
 
-// Nothing comes when whoever started it has ended: then it ends as well.
-const [line] = (await once(createInterface({ input: process.stdin }), 'line')) as [string];
-const { path, io, level, groups, writers, versions } = JSON.parse(line) as WriterArguments;
-
 const FULL = new Int32Array(new SharedArrayBuffer(4));
 
 /** Waits while the pipe is full: whoever reads it may be busy. */
@@ -42,36 +38,44 @@ function say(text: string): void {
   }
 }
 
-const store = await open(path, {
-  io: { type: io },
-  durability: level,
-  log: LOG,
-  lock_timeout_ms: 5000,
-});
-say('R');
+async function main(): Promise<void> {
+  // Nothing comes when whoever started it has ended: then it ends as well.
+  const [line] = (await once(createInterface({ input: process.stdin }), 'line')) as [string];
+  const { path, io, level, groups, writers, versions } = JSON.parse(line) as WriterArguments;
 
-async function write(group: number, version: number): Promise<void> {
-  say(`I ${group} ${version}`);
-  const keys = keysOf(group);
-  if (keys.length > 1) {
-    await store.batch(
-      keys.map((key): BatchOperation =>
-        isDelete(version)
-          ? { type: 'delete', key }
-          : { type: 'put', key, value: valueOf(group, version) },
-      ),
-    );
-  } else if (isDelete(version)) await store.delete(keys[0] as string);
-  else await store.put(keys[0] as string, valueOf(group, version));
-  say(`A ${group} ${version}`);
+  const store = await open(path, {
+    io: { type: io },
+    durability: level,
+    log: LOG,
+    lock_timeout_ms: 5000,
+  });
+  say('R');
+
+  async function write(group: number, version: number): Promise<void> {
+    say(`I ${group} ${version}`);
+    const keys = keysOf(group);
+    if (keys.length > 1) {
+      await store.batch(
+        keys.map((key): BatchOperation =>
+          isDelete(version)
+            ? { type: 'delete', key }
+            : { type: 'put', key, value: valueOf(group, version) },
+        ),
+      );
+    } else if (isDelete(version)) await store.delete(keys[0] as string);
+    else await store.put(keys[0] as string, valueOf(group, version));
+    say(`A ${group} ${version}`);
+  }
+
+  await Promise.all(
+    Array.from({ length: writers }, async (_, writer) => {
+      for (let round = 0; ; round++) {
+        for (let group = writer; group < groups; group += writers) {
+          await write(group, (versions[group] as number) + round);
+        }
+      }
+    }),
+  );
 }
 
-await Promise.all(
-  Array.from({ length: writers }, async (_, writer) => {
-    for (let round = 0; ; round++) {
-      for (let group = writer; group < groups; group += writers) {
-        await write(group, (versions[group] as number) + round);
-      }
-    }
-  }),
-);
+void main();

@@ -11,15 +11,16 @@ const require = createRequire(import.meta.url);
 const { buildSync } = createRequire(require.resolve('tsx'))('esbuild') as Esbuild;
 
 /**
- * Compiles a worker with all that it imports into one file. tsx sets the name of every function
- * whenever it is made, which is a tenth of a worker's time: closures are made with every call.
+ * Compiles a program with all that it imports into one file. With tsx a process takes three times as
+ * long to start, and has the name of every function set whenever it is made, which is a tenth of its
+ * time: closures are made with every call.
  *
  * @returns the file in `folder`. It finds the addon by CAIRN_ADDON_PATH, which is set.
  */
-export function bundleWorker(folder: string): string {
-  const outfile = join(folder, 'worker.cjs');
+export function bundleProgram(source: URL, folder: string): string {
+  const outfile = join(folder, 'program.cjs');
   buildSync({
-    entryPoints: [fileURLToPath(new URL('worker.ts', import.meta.url))],
+    entryPoints: [fileURLToPath(source)],
     outfile,
     bundle: true,
     platform: 'node',
@@ -27,7 +28,7 @@ export function bundleWorker(folder: string): string {
     target: `node${process.versions.node}`,
     logLevel: 'error',
   });
-  const addon = fileURLToPath(new URL('../../../build/Release/cairn.node', import.meta.url));
+  const addon = fileURLToPath(new URL('../../build/Release/cairn.node', import.meta.url));
   process.env['CAIRN_ADDON_PATH'] ??= addon;
   return outfile;
 }
