@@ -64,11 +64,20 @@ export interface Tuning {
   /** @default asked for at every open, of files of the kernel */
   readonly machine?: Machine;
   readonly indexPages?: IndexPagesTuning;
+  /** Of a store that is made. @default random */
+  readonly identity?: Identity;
   /**
    * Opens what is left of a damaged store, read-only: called for each thing that does not check and
    * would be refused otherwise.
    */
   readonly onDamage?: OnDamage;
+}
+
+/** 16 bytes each. */
+export interface Identity {
+  readonly storeId: Uint8Array;
+  /** Of the keyed hash that places keys. */
+  readonly hashKey: Uint8Array;
 }
 
 /** Of SSD_EXTENDIBLE_HASH. */

@@ -17,7 +17,7 @@ import { VALUES_FILE } from '../value-store/values-file.js';
 import type { Store } from './api.js';
 import { createRegistry } from './builtins.js';
 import { checkStoredTypes, made, madeAsync } from './checked-factories.js';
-import type { CompactionTuning, Factories, SlotPlan, Tuning } from './factories.js';
+import type { CompactionTuning, Factories, Identity, SlotPlan, Tuning } from './factories.js';
 import { createKeyCodec } from './keys.js';
 import { Meters, type StoreParts } from './parts.js';
 import { recover, type RecoveryReport, type ReplayEnd } from './recovery.js';
@@ -124,7 +124,7 @@ async function openParts(
   tuning: Tuning,
   opened: { close(): unknown }[],
 ): Promise<{ readonly parts: StoreParts; readonly report: RecoveryReport }> {
-  const manifest = await openManifest(fileSet, asked);
+  const manifest = await openManifest(fileSet, asked, tuning.identity);
   opened.push(manifest);
   // What the document leaves out is as the store was made.
   const names = registry.allNames();
@@ -222,7 +222,11 @@ function memoryPlan(config: ResolvedConfig, registry: Registry<Factories>): Slot
   return registry.get('dramAllocator', dramAllocator.type)(config);
 }
 
-async function openManifest(fileSet: FileSet, config: ResolvedConfig): Promise<ManifestFile> {
+async function openManifest(
+  fileSet: FileSet,
+  config: ResolvedConfig,
+  identity: Identity = { storeId: randomBytes(16), hashKey: randomBytes(16) },
+): Promise<ManifestFile> {
   if (!ManifestFile.exists(fileSet)) {
     if (!config.createIfMissing || config.readOnly) {
       throw new CairnError('CAIRN_NOT_FOUND', `there is no store at ${config.path}`, {
@@ -232,8 +236,7 @@ async function openManifest(fileSet: FileSet, config: ResolvedConfig): Promise<M
     }
     refuseFilesWithoutManifest(fileSet);
     return ManifestFile.create(fileSet, {
-      storeId: randomBytes(16),
-      hashKey: randomBytes(16),
+      ...identity,
       durableSequence: 0,
       checkpointId: 0,
       checkpointBytes: 0,

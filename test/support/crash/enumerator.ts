@@ -162,7 +162,7 @@ async function recoverOnce(
 ): Promise<Recovered> {
   const { workload, config } = recording;
   const keys = keysToRead(recording);
-  let store: Store | undefined = await openOn(disk, config);
+  let store: Store | undefined = await openOn(disk, config, workload);
   try {
     const opened = disk.eventCount;
     const contents = await readAll(store, keys);
@@ -195,7 +195,7 @@ async function readAgain(
   disk: SimDisk,
   known: KnownImages | undefined,
 ): Promise<Contents> {
-  const { config } = recording;
+  const { workload, config } = recording;
   const restarted = disk.restart(false);
   const before = known?.find(restarted, false);
   if (before !== undefined) {
@@ -203,7 +203,7 @@ async function readAgain(
     restarted.release();
     return before.contents;
   }
-  const store = await openOn(restarted, config);
+  const store = await openOn(restarted, config, workload);
   try {
     const contents = await readAll(store, keysToRead(recording));
     known?.add(restarted, { contents, extended: false });

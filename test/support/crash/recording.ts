@@ -50,7 +50,7 @@ class Driver {
   }
 
   async run(): Promise<void> {
-    this.#store = await openOn(this.#disk, this.#config);
+    this.#store = await openOn(this.#disk, this.#config, this.#workload);
     // An enumerated workload would overwrite and delete nothing if it began with an empty store.
     this.#put(this.#newKey(), SMALL_BYTES, 'sync');
     this.#put(this.#newKey(), SMALL_BYTES, 'sync');
@@ -275,6 +275,6 @@ class Driver {
     const count = this.#oracle.returnedCount;
     await this.#store.close();
     this.#oracle.allDurable(count, this.#disk.eventCount);
-    this.#store = await openOn(this.#disk, this.#config);
+    this.#store = await openOn(this.#disk, this.#config, this.#workload);
   }
 }

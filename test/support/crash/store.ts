@@ -5,9 +5,10 @@ import { resolveConfig } from '../../../ts/config/resolve.js';
 import type { ResolvedConfig, ValueConfig } from '../../../ts/config/types.js';
 import type { Store } from '../../../ts/engine/api.js';
 import { createRegistry } from '../../../ts/engine/builtins.js';
-import type { Tuning } from '../../../ts/engine/factories.js';
+import type { Identity, Tuning } from '../../../ts/engine/factories.js';
 import { openWithFileSet } from '../../../ts/engine/open.js';
 import type { Contents } from './oracle.js';
+import { SeededRandom } from './random.js';
 import type { Workload } from './workload.js';
 
 type KeyType = Workload['keyType'];
@@ -71,13 +72,28 @@ export function configOf(workload: Workload): ResolvedConfig {
   });
 }
 
-export async function openOn(disk: SimDisk, config: ResolvedConfig): Promise<Store> {
+/**
+ * Opens the store of a workload, or makes it: each time the same one, so that its keys lie where they
+ * lay before.
+ */
+export async function openOn(
+  disk: SimDisk,
+  config: ResolvedConfig,
+  { seed }: Workload,
+): Promise<Store> {
   const segmentBytes = segmentBytesOf(config.value.type);
   return openWithFileSet(FileSet.simulate(disk), config, registry, {
     ...TUNING,
     logSegmentBytes: segmentBytes,
     logCapacityBytes: 8 * segmentBytes,
+    identity: identityOf(seed),
   });
+}
+
+function identityOf(seed: number): Identity {
+  const random = new SeededRandom(seed);
+  const bytes = (): Uint8Array => Uint8Array.from({ length: 16 }, () => random.below(256));
+  return { storeId: bytes(), hashKey: bytes() };
 }
 
 /** A key of the oracle as the store takes it: `k7`, or 7n in a u64 store. */
