@@ -109,6 +109,30 @@ TEST(memory_that_the_system_refuses_is_no_space_until_it_is_granted) {
   for (const Handle each : handles) EXPECT(Same(slots->Read(each).value().value, value));
 }
 
+TEST(memory_that_is_kept_for_later_is_given_up_before_a_record_is_refused) {
+  const std::unique_ptr<MemorySlots> slots = Slots();
+  const std::string small(4000, 's');
+  const std::string large(8 << 20, 'l');
+  std::vector<Handle> handles;
+  for (int i = 0; i < 4000; ++i) {
+    handles.push_back(slots->Place(Bytes("key"), Bytes(small), 1).value());
+  }
+  // Every other MiB is free, and too short for what comes.
+  for (const Handle handle : handles) {
+    if (HandleOffset(handle) >> 20 & 1) slots->Free(handle);
+  }
+  const std::byte* const start = slots->memory()->data();
+  const uint64_t end = slots->memory()->committed_bytes();
+  const size_t before = ResidentPages(start, end);
+  const test::ResourceLimit limit = test::LimitMemory(0);
+  Result<Handle> handle = slots->Place(Bytes("key"), Bytes(large), 1);
+  while (handle.ok()) handle = slots->Place(Bytes("key"), Bytes(large), 1);
+  EXPECT(handle.status().code() == StatusCode::kNoSpace);
+  // Those of the free MiB, however many large records found room behind.
+  EXPECT(ResidentPages(start, 8 << 20) <= 5 * 256);
+  EXPECT(before > 8 * 256);
+}
+
 TEST(slots_get_by_with_the_addresses_that_there_are) {
   {
     const test::ResourceLimit limit = test::LimitAddresses(uint64_t{3} << 30);
@@ -222,6 +246,32 @@ TEST(gather_copies_rows_and_lists_what_is_missing) {
   EXPECT(listed == (std::vector<uint32_t>{0, 1, 3, 4, 5}));
   for (const uint32_t row : listed) std::memset(rows.data() + row * kRowBytes, 0, kRowBytes);
   EXPECT(out == rows);
+}
+
+TEST(rows_of_other_keys_and_lengths_are_missing) {
+  const std::unique_ptr<MemorySlots> slots = Slots();
+  const uint64_t key = 7;
+  const std::span<const std::byte> key_bytes = std::as_bytes(std::span(&key, 1));
+  const std::vector<std::byte> value(100, std::byte{1});
+  const std::vector<double> handles = {
+      static_cast<double>(slots->Place(key_bytes, value, 1).value()),
+      static_cast<double>(slots->Place(key_bytes.first(4), value, 1).value()),
+      static_cast<double>(slots->Place(key_bytes, std::span(value).first(99), 1).value())};
+  const std::vector<uint64_t> keys(handles.size(), key);
+  std::vector<std::byte> rows(handles.size() * value.size());
+  std::vector<uint32_t> missing(handles.size());
+  NumberHandles source(handles);
+  EXPECT_EQ(slots->Gather(source, keys, rows, 100, missing), 2u);
+  EXPECT_EQ(missing[0], 1u);
+  EXPECT_EQ(missing[1], 2u);
+}
+
+TEST(memory_of_the_process_has_no_file_to_end_with) {
+  const std::unique_ptr<MemorySlots> slots = Slots();
+  const Handle handle = slots->Place(Bytes("key"), Bytes("value"), 1).value();
+  slots->FinishRestore();
+  slots->memory()->CloseFile();
+  EXPECT(Same(slots->Read(handle).value().value, "value"));
 }
 
 TEST(rows_placed_near_the_capacity_stop_there) {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { SimDisk } from '../../../ts/bindings/addon.js';
 import { CairnError, isCairnError } from '../../../ts/common/errors.js';
 import { DamageList, entriesOf } from '../../../ts/engine/repair.js';
-import { open, repair, type StoreConfig } from '../../../ts/index.js';
+import { createRegistry, open, repair, type StoreConfig } from '../../../ts/index.js';
 import {
   abandon,
   makeSmallStore,
@@ -154,7 +154,30 @@ describe('repair', function () {
     assert.equal(damage.count, 1500);
     assert.equal(damage.listed.length, 1000);
     assert.deepEqual(damage.listed.at(-1), { file: 'values', offset: 999, reason: 'why' });
+    const nowhere = new DamageList();
+    nowhere.add(new CairnError('CAIRN_CORRUPTION', 'why'));
+    assert.deepEqual(nowhere.listed, [{ file: '', offset: 0, reason: 'why' }]);
   });
+
+  it('makes a store of other types when asked to, tells how far it is, and ends when aborted', () =>
+    withDirectory(async (directory) => {
+      const [path, target] = [join(directory, 'store'), join(directory, 'target')];
+      await makeStore(path);
+      const registry = createRegistry();
+      const told: number[] = [];
+      const report = await repair(path, target, {
+        registry,
+        target: { ...config, index: { type: 'DRAM_UNORDERED_MAP' } },
+        signal: new AbortController().signal,
+        progress: ({ entries }) => told.push(entries),
+      });
+      assert.deepEqual([report.entries, report.damagedCount, told.at(-1)], [200, 0, 200]);
+      const store = await open(target, { read_only: true }, { registry });
+      assert.equal(store.stats().index.type, 'DRAM_UNORDERED_MAP');
+      await store.close();
+      const aborted = repair(path, join(directory, 'another'), { signal: AbortSignal.abort() });
+      await assert.rejects(aborted, { code: 'CAIRN_ABORTED' });
+    }));
 
   it('refuses a target that is a store, and a source that is none', () =>
     withDirectory(async (directory) => {

@@ -37,7 +37,7 @@ describe('DramValueStore', () => {
         const value = patternOf(length, length);
         const handle = store.place(key, 3, value, 1);
         assert.deepEqual(store.readNow(handle, key, 3), value);
-        assert.deepEqual((await store.readRecord(handle)).value, value);
+        assert.deepEqual(store.readRecord(handle).value, value);
         store.discard(handle);
       }
       await store.close();

@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import type { SimDisk } from '../../../ts/bindings/addon.js';
+import { FileSet } from '../../../ts/bindings/file-set.js';
+import { isCairnError } from '../../../ts/common/errors.js';
+import { CheckpointReserve, RESERVE_FILE } from '../../../ts/log/checkpoint-reserve.js';
+import { newSimDisk } from '../../support/sim-disk.js';
+
+const IN_FORCE = 'checkpoint-7';
+const MIB = 1024 * 1024;
+
+async function withReserve(
+  inForce: number,
+  use: (reserve: CheckpointReserve, bytesOf: (name: string) => number, disk: SimDisk) => unknown,
+): Promise<void> {
+  const disk = newSimDisk({});
+  if (inForce !== 0) disk.writeFile(IN_FORCE, Buffer.alloc(8192));
+  const files = FileSet.simulate(disk);
+  const reserve = await CheckpointReserve.open(files, () => inForce);
+  try {
+    await use(reserve, (name) => disk.readFile(name)?.length ?? 0, disk);
+  } finally {
+    await reserve.close();
+    await files.dispose();
+    disk.release();
+  }
+}
+
+describe('the space for the next checkpoint', () => {
+  it('is held in both files, blocking or not, and never less than before', async () => {
+    for (const inForce of [0, 7]) {
+      await withReserve(inForce, async (reserve, bytesOf) => {
+        assert.equal(reserve.holdSync(10_000), true);
+        assert.equal(bytesOf(RESERVE_FILE), 12_288);
+        assert.equal(bytesOf(IN_FORCE), inForce === 0 ? 0 : 12_288);
+        assert.equal(reserve.holdSync(5000), true);
+        assert.equal(bytesOf(RESERVE_FILE), 12_288);
+        await reserve.hold(20_000);
+        assert.equal(reserve.holdSync(30_000), true);
+        assert.equal(bytesOf(RESERVE_FILE), 32_768);
+        assert.equal(bytesOf(IN_FORCE), inForce === 0 ? 0 : 32_768);
+      });
+    }
+  });
+
+  it('goes back to the file system when it is far more than is needed', () =>
+    withReserve(0, async (reserve, bytesOf) => {
+      await reserve.hold(40 * MIB);
+      await reserve.hold(20 * MIB);
+      assert.equal(bytesOf(RESERVE_FILE), 40 * MIB);
+      await reserve.hold(MIB);
+      assert.equal(bytesOf(RESERVE_FILE), MIB);
+    }));
+
+  it('is not held while a checkpoint is written over it, or its file is being opened', () =>
+    withReserve(0, async (reserve, bytesOf) => {
+      const held = reserve.hold(8192);
+      assert.equal(reserve.holdSync(8192), false);
+      await held;
+      assert.equal(reserve.holdSync(8192), true);
+      await reserve.take(9);
+      assert.equal(bytesOf('checkpoint-9'), 8192);
+      assert.equal(reserve.holdSync(8192), false);
+      await reserve.hold(8192);
+      assert.equal(bytesOf(RESERVE_FILE), 0);
+      await reserve.put(9);
+      assert.equal(bytesOf(RESERVE_FILE), 8192);
+      assert.equal(reserve.holdSync(16_384), true);
+    }));
+
+  it('is as it was when there is no more', () =>
+    withReserve(7, async (reserve, bytesOf, disk) => {
+      assert.equal(reserve.holdSync(8192), true);
+      for (const hold of [() => reserve.hold(MIB), async () => reserve.holdSync(MIB)]) {
+        disk.inject({ operation: 'grow', nth: 1, errno: 'ENOSPC' });
+        await assert.rejects(hold, (error) => isCairnError(error, 'CAIRN_NO_SPACE'));
+        assert.equal(bytesOf(RESERVE_FILE), 8192);
+      }
+      assert.equal(reserve.holdSync(MIB), true);
+    }));
+});
