@@ -31,6 +31,19 @@ std::string SharedDirectory() {
   return {};
 }
 
+/// Where a test has a pool file; goes with it.
+struct PoolPlace {
+  const std::string directory = SharedDirectory();
+  const std::string path = directory + "/pool";
+
+  bool there() const { return !directory.empty(); }
+  ~PoolPlace() {
+    if (!there()) return;
+    unlink(path.c_str());
+    rmdir(directory.c_str());
+  }
+};
+
 Result<std::unique_ptr<MemorySlots>> OpenSlots(const std::string& path,
                                                MemoryAllocatorKind kind,
                                                uint64_t reserve_bytes = 0) {
@@ -100,9 +113,9 @@ TEST(records_of_a_pool_are_adopted_and_damaged_ones_are_not) {
 }
 
 TEST(a_pool_of_another_boot_version_or_allocator_begins_anew) {
-  const std::string directory = SharedDirectory();
-  if (directory.empty()) return;
-  const std::string path = directory + "/pool";
+  const PoolPlace place;
+  if (!place.there()) return;
+  const std::string& path = place.path;
   // A header that checks and says something else, as a copy from before a restart does.
   const auto changed = [&](auto change) {
     FillPool(path, MemoryAllocatorKind::kLoop);
@@ -123,27 +136,23 @@ TEST(a_pool_of_another_boot_version_or_allocator_begins_anew) {
   EXPECT(!changed([](PoolHeader& header) { header.allocator = 4; }));
   EXPECT(!changed([](PoolHeader& header) { header.store_id_high ^= 1; }));
   EXPECT(!changed([](PoolHeader& header) { header.reserved[1] = 1; }));
-  unlink(path.c_str());
-  rmdir(directory.c_str());
 }
 
 TEST(a_pool_is_for_one_owner_and_for_tmpfs) {
-  const std::string directory = SharedDirectory();
-  if (directory.empty()) return;
-  const std::string path = directory + "/pool";
+  const PoolPlace place;
+  if (!place.there()) return;
+  const std::string& path = place.path;
   const auto slots = OpenSlots(path, MemoryAllocatorKind::kLoop).Take();
   EXPECT(OpenSlots(path, MemoryAllocatorKind::kLoop).status().code() == StatusCode::kLocked);
   slots->memory()->CloseFile();
   EXPECT(OpenSlots(path, MemoryAllocatorKind::kLoop).ok());
-  EXPECT(!OpenSlots(directory + "/none/pool", MemoryAllocatorKind::kLoop).ok());
-  unlink(path.c_str());
-  rmdir(directory.c_str());
+  EXPECT(!OpenSlots(place.directory + "/none/pool", MemoryAllocatorKind::kLoop).ok());
 }
 
 TEST(a_pool_that_somebody_else_may_write_to_is_refused) {
-  const std::string directory = SharedDirectory();
-  if (directory.empty()) return;
-  const std::string path = directory + "/pool";
+  const PoolPlace place;
+  if (!place.there()) return;
+  const std::string& path = place.path;
   const auto errno_of = [&] {
     return OpenSlots(path, MemoryAllocatorKind::kLoop).status().error_number();
   };
@@ -159,8 +168,6 @@ TEST(a_pool_that_somebody_else_may_write_to_is_refused) {
   unlink(path.c_str());
   mkfifo(path.c_str(), 0600);
   EXPECT_EQ(errno_of(), EPERM);
-  unlink(path.c_str());
-  rmdir(directory.c_str());
 }
 
 TEST(a_pool_on_another_file_system_is_refused) {
@@ -169,9 +176,9 @@ TEST(a_pool_on_another_file_system_is_refused) {
 }
 
 TEST(a_pool_longer_than_the_addresses_for_it_begins_anew) {
-  const std::string directory = SharedDirectory();
-  if (directory.empty()) return;
-  const std::string path = directory + "/pool";
+  const PoolPlace place;
+  if (!place.there()) return;
+  const std::string& path = place.path;
   (void)FillPool(path, MemoryAllocatorKind::kLoop);
   EXPECT_EQ(truncate(path.c_str(), 2 * VirtualMemory::kCommitBytes), 0);
   {
@@ -181,25 +188,21 @@ TEST(a_pool_longer_than_the_addresses_for_it_begins_anew) {
   const auto slots =
       OpenSlots(path, MemoryAllocatorKind::kLoop, VirtualMemory::kCommitBytes).Take();
   EXPECT(!slots->pool()->Match(&kStamp));
-  unlink(path.c_str());
-  rmdir(directory.c_str());
 }
 
 TEST(a_stamp_of_zeros_is_of_no_checkpoint) {
-  const std::string directory = SharedDirectory();
-  if (directory.empty()) return;
-  const std::string path = directory + "/pool";
+  const PoolPlace place;
+  if (!place.there()) return;
+  const std::string& path = place.path;
   const auto slots = OpenSlots(path, MemoryAllocatorKind::kLoop).Take();
   const PoolStamp zeros{};
   EXPECT(!slots->pool()->Match(&zeros));
-  unlink(path.c_str());
-  rmdir(directory.c_str());
 }
 
 TEST(a_pool_file_that_may_not_grow_is_no_space) {
-  const std::string directory = SharedDirectory();
-  if (directory.empty()) return;
-  const std::string path = directory + "/pool";
+  const PoolPlace place;
+  if (!place.there()) return;
+  const std::string& path = place.path;
   signal(SIGXFSZ, SIG_IGN);
   const std::string value(1 << 20, 'v');
   {
@@ -221,8 +224,6 @@ TEST(a_pool_file_that_may_not_grow_is_no_space) {
   limit.Lift();
   EXPECT(slots->Place(Bytes("key"), Bytes(value), 1).ok());
   for (const Handle each : handles) EXPECT_EQ(slots->Read(each).value().value.size(), value.size());
-  unlink(path.c_str());
-  rmdir(directory.c_str());
 }
 
 /// A tmpfs of its own; empty, with a message, where none can be mounted.

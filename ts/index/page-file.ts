@@ -249,7 +249,7 @@ export class PageFile {
   }
 
   #grown(error: Error | undefined): void {
-    const waiting = this.#growing!;
+    const waiting = this.#growing ?? [];
     this.#growing = undefined;
     for (const done of waiting) done(error);
   }

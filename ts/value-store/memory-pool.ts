@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { addon } from '../bindings/addon.js';
 import type { NativeMemorySlots, NativeMemorySlotsOptions } from '../bindings/memory-slots.js';
 import { errnoError, statusError, type NativeStatus } from '../bindings/status.js';
-import { CairnError, type ErrorCode } from '../common/errors.js';
+import { asError, CairnError, type ErrorCode } from '../common/errors.js';
 import type { Handle, PoolStats, ValuePool } from './value-store.js';
 
 const STAMP_BYTES = 16;
@@ -33,7 +33,7 @@ export function openMemorySlots(
     const slots = new Native({ ...options, pool: { path, storeId } });
     return { slots, pool: new MemoryPool(slots, path) };
   } catch (error) {
-    throw poolError(error as Error, path);
+    throw poolError(asError(error), path);
   }
 }
 

@@ -1,6 +1,7 @@
 import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { open } from '../../../ts/index.js';
+import type { SeededRandom } from '../crash/random.js';
 import { GROUPS, newHistory, writeUntilKilled } from '../kill/cycle.js';
 import { isAllowed, keysOf, versionOf } from '../kill/history.js';
 import { makeStoreInTurn } from '../kill/kinds.js';
@@ -25,7 +26,7 @@ export interface BlockOptions {
   readonly images: number;
   readonly writeMs: number;
   readonly directory: string;
-  readonly random: () => number;
+  readonly random: SeededRandom;
 }
 
 export interface BlockResult {
@@ -64,8 +65,9 @@ export async function tryImages(options: BlockOptions): Promise<BlockResult> {
     const log = new BlockLog(disk.log);
     try {
       const flushes = log.entries.filter((entry) => entry.flush).length;
-      const points = Array.from({ length: options.images }, () =>
-        Math.floor(made + options.random() * (end + 1 - made)),
+      const points = Array.from(
+        { length: options.images },
+        () => made + options.random.below(end + 1 - made),
       ).sort((left, right) => left - right);
       const versions = history.map(({ invoked }) => invoked);
       await cutAt(points, { ...options, disk, log, acknowledged, versions });
@@ -91,7 +93,7 @@ interface Cut {
   /** The last version of each group that was asked for at all. */
   readonly versions: readonly number[];
   readonly directory: string;
-  readonly random: () => number;
+  readonly random: SeededRandom;
 }
 
 async function cutAt(points: readonly number[], cut: Cut): Promise<void> {
@@ -110,7 +112,7 @@ async function cutAt(points: readonly number[], cut: Cut): Promise<void> {
       for (; durable < last; durable++) log.apply(log.entries[durable] as LoggedWrite, flushed);
       run('cp', ['--sparse=always', image, state]);
       const kept = [1, 0, 0.5, 0.9][at % 4] as number;
-      keepSome(log, durable, point, state, () => random() < kept);
+      keepSome(log, durable, point, state, () => random.chance(kept));
       try {
         mountImage(state, mounted);
         try {

@@ -3,7 +3,8 @@
  * what no flush had covered is there page by page or not; without --fs below ext4 and xfs. For root.
  */
 import { existsSync } from 'node:fs';
-import { FILE_SYSTEMS, removeAllAtEnd } from '../loop/devices.js';
+import { SeededRandom } from '../crash/random.js';
+import { FILE_SYSTEMS, fileSystemsOf, removeAllAtEnd } from '../loop/devices.js';
 import { readCount, readOptions } from '../options.js';
 import { tryImages } from './images.js';
 import { buildLoggedDisk } from './logged-disk.js';
@@ -23,13 +24,8 @@ const values = readOptions(USAGE, {
   fs: { type: 'string' },
 });
 const wanted = readCount('images', values.images, 1);
-let state = readCount('seed', values.seed) >>> 0;
-const random = (): number => {
-  state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-  return state / 2 ** 32;
-};
-const kinds = FILE_SYSTEMS.filter((kind) => values.fs === undefined || values.fs === kind);
-if (kinds.length === 0) throw new RangeError(`--fs is one of ${FILE_SYSTEMS.join(', ')}`);
+const random = new SeededRandom(readCount('seed', values.seed));
+const kinds = fileSystemsOf(values.fs);
 
 buildLoggedDisk();
 removeAllAtEnd();
@@ -40,7 +36,7 @@ try {
     let images = 0;
     let acknowledged = 0;
     for (let turn = 0; images < wanted; turn++) {
-      const io = random() < 0.5 ? 'IOURING' : 'POSIX';
+      const io = random.chance(0.5) ? 'IOURING' : 'POSIX';
       const count = Math.min(IMAGES_OF_A_STORE, wanted - images);
       const options = {
         kind,

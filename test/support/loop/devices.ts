@@ -5,6 +5,13 @@ import { basename, join } from 'node:path';
 export const FILE_SYSTEMS = ['ext4', 'xfs'] as const;
 export type FileSystemKind = (typeof FILE_SYSTEMS)[number];
 
+/** All of them, or the one that a runner's `--fs` names. @throws RangeError */
+export function fileSystemsOf(name: string | undefined): FileSystemKind[] {
+  const kinds = FILE_SYSTEMS.filter((kind) => name === undefined || name === kind);
+  if (kinds.length === 0) throw new RangeError(`--fs is one of ${FILE_SYSTEMS.join(', ')}`);
+  return kinds;
+}
+
 /** mkfs.xfs asks for 300 MiB. */
 export const IMAGE_BYTES = 384 * 1024 * 1024;
 /** Program and arguments, for an image that follows. */

@@ -4,7 +4,7 @@
  * is the cycle of `--seed <seed + n> --cycles 1`. For root.
  */
 import { readCount, readOptions } from '../options.js';
-import { FILE_SYSTEMS, removeAllAtEnd } from './devices.js';
+import { fileSystemsOf, removeAllAtEnd } from './devices.js';
 import { fullCycle } from './full.js';
 import { thinCycle } from './thin.js';
 
@@ -26,8 +26,7 @@ const KINDS = { full: fullCycle, thin: thinCycle } as const;
 const names = Object.keys(KINDS).filter(
   (name) => values.only === undefined || values.only === name,
 );
-const systems = FILE_SYSTEMS.filter((kind) => values.fs === undefined || values.fs === kind);
-if (systems.length === 0) throw new RangeError(`--fs is one of ${FILE_SYSTEMS.join(', ')}`);
+const systems = fileSystemsOf(values.fs);
 if (names.length === 0) throw new RangeError(`--only is one of ${Object.keys(KINDS).join(', ')}`);
 
 removeAllAtEnd();

@@ -4,7 +4,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import Table from 'cli-table3';
-import { FILE_SYSTEMS, type FileSystemKind } from '../loop/devices.js';
+import { FILE_SYSTEMS, fileSystemsOf, type FileSystemKind } from '../loop/devices.js';
 import { readOptions } from '../options.js';
 import { visit, type DeviceCommand, type GuestLine } from './machine.js';
 import { replay } from './replay.js';
@@ -108,8 +108,7 @@ const USAGE = `Options:
 `;
 
 const values = readOptions(USAGE, { fs: { type: 'string' } });
-const kinds = FILE_SYSTEMS.filter((kind) => values.fs === undefined || values.fs === kind);
-if (kinds.length === 0) throw new RangeError(`--fs is one of ${FILE_SYSTEMS.join(', ')}`);
+const kinds = fileSystemsOf(values.fs);
 let passed = 0;
 let failed = 0;
 try {

@@ -7,7 +7,12 @@ import { join } from 'node:path';
 import { killCycle, newHistory } from '../kill/cycle.js';
 import { makeStoreInTurn } from '../kill/kinds.js';
 import { Writers } from '../kill/writers.js';
-import { FILE_SYSTEMS, removeAllAtEnd, type FileSystemKind } from '../loop/devices.js';
+import {
+  FILE_SYSTEMS,
+  fileSystemsOf,
+  removeAllAtEnd,
+  type FileSystemKind,
+} from '../loop/devices.js';
 import { readCount, readOptions } from '../options.js';
 import { LoopFileSystem } from './loop-file-system.js';
 
@@ -70,8 +75,7 @@ async function campaign(kind: FileSystemKind): Promise<number> {
   return cycles;
 }
 
-const kinds = FILE_SYSTEMS.filter((kind) => values.fs === undefined || values.fs === kind);
-if (kinds.length === 0) throw new RangeError(`--fs is one of ${FILE_SYSTEMS.join(', ')}`);
+const kinds = fileSystemsOf(values.fs);
 let passed = 0;
 removeAllAtEnd();
 try {

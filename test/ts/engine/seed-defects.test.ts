@@ -145,7 +145,7 @@ describe('defects of the seed system', function () {
 
   // Symptom: after reopening an index on the device (CCEH) was empty, and nothing could be deleted.
   // Cause in the seed system: only its segments were written, not the directory; Delete did nothing.
-  // Here: pages are named by checkpoints, with the log above them; a delete is a change as any other.
+  // Here: pages are named by checkpoints, with the log above them; a delete is one more change.
   it('an index on the device comes back whole, without what was deleted', () =>
     withDirectory((directory) => {
       const config = { index: { type: 'SSD_EXTENDIBLE_HASH', cache_bytes: 256 * 1024 } };

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { tryImages } from '../../support/block/images.js';
 import { buildLoggedDisk } from '../../support/block/logged-disk.js';
+import { SeededRandom } from '../../support/crash/random.js';
 import { FILE_SYSTEMS, whyNoLoopDevice } from '../../support/loop/devices.js';
 
 const IMAGES = 12;
@@ -15,11 +16,7 @@ describe('a device whose power is cut between commands', function () {
       // npm run test:block installs what is missing; it needs root, loop devices and FUSE all the same.
       if (whyNoLoopDevice(kind) !== undefined || !canServe()) return this.skip();
       const directory = mkdtempSync(join(tmpdir(), 'cairn-block-test-'));
-      let state = 7 + at;
-      const random = (): number => {
-        state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-        return state / 2 ** 32;
-      };
+      const random = new SeededRandom(7 + at);
       const io = at === 0 ? 'IOURING' : 'POSIX';
       try {
         const options = {
