@@ -19,7 +19,7 @@ const LOTS_FOR_ROOM = 3;
  */
 const GARBAGE = { begin: 0.05, end: 0.035, crowded: 0.075, waiting: 0.02, groups: 0.085 } as const;
 /** The same for small stores, as multiples of CompactionTuning.slackBytes. */
-const SLACKS = { begin: 1, end: 0.75, crowded: 2, waiting: 0.5, groups: 2.25 } as const;
+const SLACKS = { begin: 1, end: 0.75, crowded: 1.6, waiting: 0.45, groups: 1.9 } as const;
 /** And where checkpoints are large beside the values, as multiples of what may wait for one. */
 const WAITING = { begin: 1.5, end: 1.2, crowded: 3, waiting: 1, groups: 3.5 } as const;
 
