@@ -25,7 +25,11 @@ type Done = (error: Error | undefined) => void;
 
 /** What allocate() aligns to. */
 const PAGE_BYTES = 4096;
-/** Small reads share buffers of this size: an external ArrayBuffer each costs 2 us. */
+/**
+ * Small reads share buffers: an external ArrayBuffer each costs 2 us. Each buffer is twice as large as
+ * the one before, up to the second size: most files of a small store are opened with a few reads.
+ */
+const FIRST_SLAB_BYTES = 32 * 1024;
 const SLAB_BYTES = 256 * 1024;
 const SLAB_READ_BYTES_MAX = 64 * 1024;
 
@@ -338,8 +342,9 @@ export class FileSet {
     if (length > SLAB_READ_BYTES_MAX || length <= 0 || length % PAGE_BYTES !== 0) {
       return new Uint8Array(calling('read', undefined, () => this.native.allocate(length)));
     }
-    if (this.#slab === undefined || this.#slabUsed + length > SLAB_BYTES) {
-      this.#slab = this.native.allocate(SLAB_BYTES);
+    if (this.#slab === undefined || this.#slabUsed + length > this.#slab.byteLength) {
+      const bytes = this.#slab === undefined ? FIRST_SLAB_BYTES : 2 * this.#slab.byteLength;
+      this.#slab = this.native.allocate(Math.min(Math.max(bytes, length), SLAB_BYTES));
       this.#slabUsed = 0;
     }
     const bytes = new Uint8Array(this.#slab, this.#slabUsed, length);

@@ -4,6 +4,8 @@ import { KeyHasher, type KeyHash } from '../index/key-hash.js';
 import type { IterateOptions, Key, StoredKey } from './api.js';
 
 export const KEY_BYTES_MAX = 65_536;
+/** Room for the text keys that most stores have; a longer one gets room for all. */
+const SCRATCH_BYTES = 1024;
 
 /**
  * Checks, encodes and hashes keys. One key at a time: `bytes`, `length` and `hash` describe the key
@@ -32,7 +34,7 @@ class BytesKeyCodec implements KeyCodec {
   bytes: Uint8Array;
   length = 0;
   readonly #hasher: KeyHasher;
-  readonly #scratch = Buffer.alloc(KEY_BYTES_MAX + 3);
+  #scratch = Buffer.alloc(SCRATCH_BYTES);
 
   constructor(hashKey: Uint8Array) {
     this.#hasher = new KeyHasher(hashKey);
@@ -86,7 +88,10 @@ class BytesKeyCodec implements KeyCodec {
     }
     const bytes = Buffer.byteLength(key, 'utf8');
     if (bytes !== length) checkWellFormed(key);
-    if (bytes <= KEY_BYTES_MAX) scratch.write(key, 'utf8');
+    if (bytes <= KEY_BYTES_MAX) {
+      if (bytes > scratch.length) this.bytes = this.#scratch = Buffer.alloc(KEY_BYTES_MAX);
+      this.#scratch.write(key, 'utf8');
+    }
     this.length = bytes;
   }
 }

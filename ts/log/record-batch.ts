@@ -12,7 +12,8 @@ export class RecordBatch {
   private readonly row = layout().row;
   private readonly rowSlots = layout().rowSlots;
 
-  constructor(private readonly rows: Float64Array) {}
+  /** @param rows as the addon fills them. */
+  constructor(public rows: Float64Array) {}
 
   kind(index: number): number {
     return this.rows[index * this.rowSlots + this.row.kind] as number;

@@ -281,9 +281,8 @@ async function handOut(
   slices: Slices,
 ): Promise<number> {
   const { rowSlots, cursor: at } = layout();
-  const rows = new Float64Array(MAX_ROWS * rowSlots);
-  const batch = new RecordBatch(rows);
   let capacity = 256;
+  const batch = new RecordBatch(new Float64Array(capacity * rowSlots));
   let records = 0;
   for (const name of plan.order) {
     const source = sources.find((candidate) => candidate.name === name) as Source;
@@ -293,7 +292,9 @@ async function handOut(
     const cursor = cursorOf(source, plan);
     for (;;) {
       const started = performance.now();
-      const room = rows.subarray(0, capacity * rowSlots);
+      const slots = capacity * rowSlots;
+      if (batch.rows.length < slots) batch.rows = new Float64Array(slots);
+      const room = batch.rows.subarray(0, slots);
       batch.count = addon().logDecode(options.storeId, bytes, options.startSequence, cursor, room);
       if (cursor[at.damaged] !== 0) throw changedBytes(source, cursor);
       if (batch.count > 0) await onRecords(batch);

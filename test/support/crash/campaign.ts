@@ -23,6 +23,8 @@ export interface CampaignOptions {
   readonly workers: number;
   /** Only this one, at all points. */
   readonly only?: Workload | undefined;
+  /** Only the enumerated ones of up to so many steps, each of them once. */
+  readonly sequences?: number | undefined;
   /** Where an earlier run of this worker came to. */
   readonly from?: Place | undefined;
 }
@@ -68,6 +70,9 @@ const KILL: CrashState['choice'] = { kind: 'all' };
 const RANDOM_STATES = 24;
 const STATES_PER_TURN = 8;
 const VIOLATIONS_MAX = 20;
+const GOLDEN_RATIO = 0.618034;
+/** Of one seed until another begins with the same ones. */
+const SEED_TURNS = 1009;
 
 /** Runs workloads and tries their crash states until enough states were tried. */
 export async function runCampaign(options: CampaignOptions, progress: Progress): Promise<Tally> {
@@ -77,7 +82,8 @@ export async function runCampaign(options: CampaignOptions, progress: Progress):
   for (let { index } = place; !isDone(options, tally); index += options.workers) {
     const { states, opened, workloads } = tally;
     tally.place = { index, states, opened, workloads };
-    const workload = options.only ?? workloadAt(options.seed, index);
+    const workload = workloadOf(options, index);
+    if (workload === undefined) break;
     progress.begin(workload, undefined);
     await tryWorkload(workload, options, tally, progress);
     tally.workloads++;
@@ -86,16 +92,49 @@ export async function runCampaign(options: CampaignOptions, progress: Progress):
   return tally;
 }
 
+/** Undefined when there are no more. */
+function workloadOf(options: CampaignOptions, index: number): Workload | undefined {
+  const { only, sequences, seed } = options;
+  if (only !== undefined) return only;
+  if (sequences === undefined) return workloadAt(seed, index);
+  let before = 0;
+  for (let length = 1; length <= sequences; length++) {
+    const count = countEnumerated(length);
+    if (index < before + count) return enumeratedWorkload(length, index - before);
+    before += count;
+  }
+  return undefined;
+}
+
+function greatestDivisor(left: number, right: number): number {
+  return right === 0 ? left : greatestDivisor(right, left % right);
+}
+
 function isDone(options: CampaignOptions, tally: Tally): boolean {
   return tally.states >= options.states || tally.violations.length >= VIOLATIONS_MAX;
 }
 
-/** Two seeded workloads for each enumerated one, which are taken in a seeded order. */
+/** Most sequences have three steps; those with fewer are tried more often than these would come. */
+const LENGTHS = [1, 2, 2, 3, 3, 3] as const;
+
+/** Two seeded workloads for each enumerated one. */
 export function workloadAt(seed: number, index: number): Workload {
   if (index % 3 !== 0) return randomWorkload(seed * 1_000_000 + index);
-  const random = new SeededRandom(seed * 7919 + index);
-  const length = random.pick([1, 2, 2, 3, 3, 3]);
-  return enumeratedWorkload(length, random.below(countEnumerated(length)));
+  const turn = index / 3;
+  const at = turn % LENGTHS.length;
+  const length = LENGTHS[at] ?? 3;
+  const [before, all] = [LENGTHS.slice(0, at), LENGTHS].map(
+    (lengths) => lengths.filter((one) => one === length).length,
+  ) as [number, number];
+  return scattered(length, seed, Math.floor(turn / LENGTHS.length) * all + before);
+}
+
+/** For turn 0, 1, 2, ... each enumerated workload of `length` steps once, far from the one before. */
+function scattered(length: number, seed: number, turn: number): Workload {
+  const count = countEnumerated(length);
+  let stride = Math.floor(count * GOLDEN_RATIO);
+  while (greatestDivisor(stride, count) !== 1) stride++;
+  return enumeratedWorkload(length, (((turn + seed * SEED_TURNS) % count) * stride) % count);
 }
 
 async function tryWorkload(

@@ -3,6 +3,7 @@
 //
 //   npm run test:crash -- --states 1000000 --seed 7
 //   npm run test:crash -- --states 100000000 --resume build/crash.json
+//   npm run test:crash -- --sequences 3 --per-point 1 --resume build/sequences.json
 //   npm run test:crash -- --replay r7000012@41:mask:5:512
 //
 // Progress goes to stderr; the last line is 'N passed, N failed', counted in states.
@@ -20,7 +21,8 @@ const USAGE = `Options:
   --per-point N   states tried at one event, 'all' for every one (default 16)
   --workers N     processes (default: one per processor)
   --resume F      go on where the run that kept F up to date was stopped, and keep it up to date
-  --workload W    only this workload, for example r7000012 or e3.411
+  --workload W    only this workload, for example r7000012 or e3.411.7
+  --sequences N   every sequence of up to N steps on every kind of store, once, whatever --states says
   --replay T      one state: workload@point:choice:number:sectorBytes[/second crash]
 `;
 
@@ -31,6 +33,7 @@ async function main(): Promise<number> {
     'per-point': { type: 'string', default: '16' },
     workers: { type: 'string', default: String(availableParallelism()) },
     workload: { type: 'string' },
+    sequences: { type: 'string' },
     replay: { type: 'string' },
     resume: { type: 'string' },
   });
@@ -41,13 +44,17 @@ async function main(): Promise<number> {
       : readCount('per-point', values['per-point'], 1);
   const only = values.workload === undefined ? undefined : workloadByName(values.workload);
   const workers = only === undefined ? readCount('workers', values.workers, 1) : 1;
+  const sequences =
+    values.sequences === undefined ? undefined : readCount('sequences', values.sequences, 1);
+  const states = readCount('states', values.states, 1);
   const options: CampaignOptions = {
     seed: readCount('seed', values.seed),
-    states: Math.ceil(readCount('states', values.states, 1) / workers),
+    states: sequences === undefined ? Math.ceil(states / workers) : Number.MAX_SAFE_INTEGER,
     perPoint,
     worker: 0,
     workers,
     only,
+    sequences,
   };
   return supervise(options, values.resume);
 }

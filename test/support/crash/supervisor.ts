@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 import { bundleProgram } from '../bundle.js';
 import type { CampaignOptions, Place, Violation } from './campaign.js';
 import type { Message, WorkerOptions } from './messages.js';
-import { describeWorkload, workloadByName } from './workload.js';
+import { countUpTo, describeWorkload, workloadByName } from './workload.js';
 
 /**
  * A worker hangs that says nothing while it uses so much processor time, or for so long on the clock:
@@ -36,22 +36,23 @@ export async function supervise(
   resumeFile: string | undefined,
 ): Promise<number> {
   const reports = loadReports(options, resumeFile);
-  const before = sum(reports, 'states');
+  const [what, wanted] = goalOf(options);
+  const before = { done: sum(reports, what), states: sum(reports, 'states') };
   const began = performance.now();
-  const rate = (): number => (sum(reports, 'states') - before) / (performance.now() - began);
+  const rate = (): number => (sum(reports, 'states') - before.states) / (performance.now() - began);
   let printed = began;
   const onReport = (force: boolean): void => {
     const now = performance.now();
     if (!force && now - printed < PRINT_EVERY_MS) return;
     printed = now;
     saveReports(options, reports, resumeFile);
-    const wanted = options.states * options.workers;
-    const states = sum(reports, 'states');
-    const left = Math.max(0, wanted - states);
-    const minutes = left === 0 ? 0 : left / rate() / 60_000;
+    const done = sum(reports, what);
+    const perMinute = ((done - before.done) * 60_000) / (now - began);
+    const minutes = done >= wanted ? 0 : (wanted - done) / perMinute;
+    const workloads = what === 'states' ? `${sum(reports, 'workloads')} workloads, ` : '';
     process.stderr.write(
-      `crash: ${states} of ${wanted} states, ${sum(reports, 'workloads')} workloads, ` +
-        `${Math.round(1000 * rate())} per second, ${minutes.toFixed(1)} min left\n`,
+      `crash: ${done} of ${wanted} ${what}, ${workloads}` +
+        `${Math.round(1000 * rate())} states per second, ${minutes.toFixed(1)} min left\n`,
     );
   };
   const folder = mkdtempSync(join(tmpdir(), 'cairn-crash-'));
@@ -67,7 +68,7 @@ export async function supervise(
   const failed = reports.reduce((count, report) => count + report.violations.length, 0);
   const seconds = (performance.now() - began) / 1000;
   process.stderr.write(
-    `crash: ${states - before} states in ${seconds.toFixed(1)} s, ` +
+    `crash: ${states - before.states} states in ${seconds.toFixed(1)} s, ` +
       `${Math.round(1000 * rate())} per second; in all ${states} of ` +
       `${sum(reports, 'workloads')} workloads (${sum(reports, 'opened')} opened, the others ` +
       `equal to one of these in all that is read)\n`,
@@ -76,13 +77,22 @@ export async function supervise(
   return failed === 0 && states > 0 ? 0 : 1;
 }
 
+/** What ends the campaign, and how many. */
+function goalOf({ sequences, states, workers }: CampaignOptions): ['states' | 'workloads', number] {
+  return sequences === undefined
+    ? ['states', states * workers]
+    : ['workloads', countUpTo(sequences)];
+}
+
 function sum(reports: readonly Report[], name: 'states' | 'opened' | 'workloads'): number {
   return reports.reduce((total, report) => total + report[name], 0);
 }
 
 /** What must be the same for the workloads to be. */
-function campaignOf({ seed, perPoint, workers }: CampaignOptions): string {
-  return `seed ${seed}, ${perPoint} per point, ${workers} workers`;
+function campaignOf({ seed, perPoint, workers, sequences }: CampaignOptions): string {
+  const which =
+    sequences === undefined ? `seed ${seed}` : `sequences of ${sequences}, seed ${seed}`;
+  return `${which}, ${perPoint} per point, ${workers} workers`;
 }
 
 function loadReports(options: CampaignOptions, file: string | undefined): Report[] {
@@ -157,7 +167,11 @@ function startWorker(
   const perPoint = Number.isFinite(options.perPoint) ? options.perPoint : null;
   const given: WorkerOptions = { ...options, perPoint };
   const args = [program, JSON.stringify(given), positionFile];
-  return spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  // There is a worker for each processor: V8's own threads would take it from another one, which made
+  // two workers take 1.6 times as long.
+  return spawn(process.execPath, ['--single-threaded', ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
 }
 
 /** Kills a worker that says nothing. */

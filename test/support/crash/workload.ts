@@ -1,5 +1,6 @@
 import { BUILTIN_NAMES } from '../../../ts/config/names.js';
 import type { DurabilityLevel } from '../../../ts/engine/api.js';
+import { combinations } from '../matrix/combination.js';
 import { SeededRandom } from './random.js';
 
 /**
@@ -55,7 +56,7 @@ export interface Workload {
   readonly steps: readonly Step[];
 }
 
-export const INDEX_TYPES = [
+const INDEX_TYPES = [
   'DRAM_PET_HASH',
   'DRAM_EXTENDIBLE_HASH',
   'DRAM_UNORDERED_MAP',
@@ -63,31 +64,49 @@ export const INDEX_TYPES = [
 ] as const;
 
 const DRAM_ALLOCATORS = BUILTIN_NAMES.dramAllocator;
-export const SSD_ALLOCATORS = ['SSD_SLAB', 'SSD_BUDDY'] as const;
+const SSD_ALLOCATORS = ['SSD_SLAB', 'SSD_BUDDY'] as const;
 
 const LEVELS: readonly DurabilityLevel[] = ['sync', 'process', 'none'];
 
-/** How many sequences of `length` steps there are. */
+/** Every index with every value store and its allocators. */
+const KINDS_OF_STORES = combinations();
+
+/** How many there are: every sequence of `length` steps, on every kind of store. */
 export function countEnumerated(length: number): number {
-  return STEP_KINDS.length ** length;
+  return STEP_KINDS.length ** length * KINDS_OF_STORES.length;
 }
 
-/** The index-th sequence of `length` steps, each acknowledged at `sync` before the next begins. */
-export function enumeratedWorkload(length: number, index: number): Workload {
+/** Those of up to `length` steps. */
+export function countUpTo(length: number): number {
+  return length === 0 ? 0 : countUpTo(length - 1) + countEnumerated(length);
+}
+
+/** The number-th of {@link countEnumerated}, each step acknowledged at `sync` before the next begins. */
+export function enumeratedWorkload(length: number, number: number): Workload {
+  const sequences = STEP_KINDS.length ** length;
+  return sequenceOn(length, number % sequences, Math.floor(number / sequences));
+}
+
+/** @param at the kind of store: `e2.17.3` is the 18th sequence of two steps on the fourth one. */
+function sequenceOn(length: number, sequence: number, at: number): Workload {
+  const name = `e${length}.${sequence}.${at}`;
+  const kind = KINDS_OF_STORES[at];
+  if (kind === undefined || sequence >= STEP_KINDS.length ** length) {
+    throw new RangeError(`no workload is called ${name}`);
+  }
   const steps: Step[] = [];
-  for (let rest = index, at = 0; at < length; at++) {
-    const kind = STEP_KINDS[rest % STEP_KINDS.length] ?? 'putNew';
-    steps.push({ kind, level: 'sync', overlapped: false });
-    rest = Math.floor(rest / STEP_KINDS.length);
+  for (let rest = sequence; steps.length < length; rest = Math.floor(rest / STEP_KINDS.length)) {
+    const step = STEP_KINDS[rest % STEP_KINDS.length] ?? 'putNew';
+    steps.push({ kind: step, level: 'sync', overlapped: false });
   }
   return {
-    name: `e${length}.${index}`,
-    seed: index,
+    name,
+    seed: sequence,
     keyType: 'bytes',
-    valueType: index % 5 === 4 ? 'TIERED_VALUE_STORE' : 'SSD_VALUE_STORE',
-    allocator: DRAM_ALLOCATORS[index % DRAM_ALLOCATORS.length] as string,
-    indexType: INDEX_TYPES[index % INDEX_TYPES.length] ?? 'DRAM_PET_HASH',
-    ssdAllocator: index % 7 < 3 ? 'SSD_BUDDY' : 'SSD_SLAB',
+    valueType: kind.value as Workload['valueType'],
+    ...(kind.dram === undefined ? {} : { allocator: kind.dram }),
+    indexType: kind.index as Workload['indexType'],
+    ssdAllocator: (kind.ssd ?? 'SSD_SLAB') as Workload['ssdAllocator'],
     reorder: false,
     steps,
   };
@@ -128,9 +147,10 @@ export function randomWorkload(seed: number): Workload {
 export function workloadByName(name: string): Workload {
   const random = /^r(\d+)$/.exec(name);
   if (random !== null) return randomWorkload(Number(random[1]));
-  const enumerated = /^e(\d)\.(\d+)$/.exec(name);
-  if (enumerated === null) throw new RangeError(`no workload is called ${name}`);
-  return enumeratedWorkload(Number(enumerated[1]), Number(enumerated[2]));
+  const numbers = /^e(\d)\.(\d+)\.(\d+)$/.exec(name)?.slice(1).map(Number);
+  if (numbers === undefined) throw new RangeError(`no workload is called ${name}`);
+  const [length = 0, sequence = 0, at = 0] = numbers;
+  return sequenceOn(length, sequence, at);
 }
 
 export function describeWorkload(workload: Workload): string {

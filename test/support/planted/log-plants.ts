@@ -105,7 +105,7 @@ export const LOG_PLANTS: readonly Plant[] = [
         'nextSegmentId: Math.max(plan.highestSegmentId, options.firstSegmentId),',
       ],
     ],
-    caughtBy: crash('e2.169'),
+    caughtBy: crash('e2.106.15'),
   },
   {
     name: 'log-sequences-reused',
@@ -148,7 +148,7 @@ export const LOG_PLANTS: readonly Plant[] = [
         '    await files.sync(file);\n    return file;',
       ],
     ],
-    caughtBy: crash('e2.169'),
+    caughtBy: crash('e2.106.15'),
   },
   {
     name: 'manifest-roots-not-alternating',
@@ -198,14 +198,14 @@ export const LOG_PLANTS: readonly Plant[] = [
     what: 'the manifest names a checkpoint that is not synced',
     file: 'ts/log/checkpoint.ts',
     edits: [['    await this.files.sync(this.file);\n', '']],
-    caughtBy: crash('e2.169'),
+    caughtBy: crash('e2.106.15'),
   },
   {
     name: 'checkpoint-name-unsynced',
     what: 'the manifest names a checkpoint whose name is not durable',
     file: 'ts/log/checkpoint.ts',
     edits: [['    await this.files.syncDirectory();\n', '']],
-    caughtBy: crash('e2.169'),
+    caughtBy: crash('e3.854.12'),
   },
   {
     name: 'checkpoint-ahead-of-the-log',
@@ -219,7 +219,7 @@ export const LOG_PLANTS: readonly Plant[] = [
     what: 'a checkpoint names slots that are not written yet',
     file: 'ts/engine/checkpointer.ts',
     edits: [['    await values.flush();\n', '']],
-    caughtBy: crash('e2.169'),
+    caughtBy: crash('e2.106.15'),
   },
   {
     name: 'checkpoint-in-a-batch',
@@ -238,6 +238,6 @@ export const LOG_PLANTS: readonly Plant[] = [
         '    const previous = 0;\n    await reserve?.put(manifest.current.checkpointId);\n',
       ],
     ],
-    caughtBy: crash('e2.169'),
+    caughtBy: crash('e3.854.12'),
   },
 ];

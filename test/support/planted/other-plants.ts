@@ -123,7 +123,7 @@ export const OTHER_PLANTS: readonly Plant[] = [
       ['    this.#runs.add(run);\n', '    this.#runs.add(run);\n    this.#buffers.push(buffer);\n'],
       ['      this.#buffers.push(buffer);\n      this.#ended', '      this.#ended'],
     ],
-    caughtBy: crash('e1.15'),
+    caughtBy: crash('r1000011'),
   },
   {
     name: 'index-growth-published-before-it-is-there',

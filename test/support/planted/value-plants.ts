@@ -108,7 +108,7 @@ export const VALUE_PLANTS: readonly Plant[] = [
     what: 'the log names a large value that is not durable in its slot',
     file: 'ts/engine/placer.ts',
     edits: [['    await this.#parts.values.syncData();\n', '']],
-    caughtBy: crash('e2.169'),
+    caughtBy: crash('e2.106.15'),
   },
   {
     name: 'large-batch-unsynced',
@@ -134,7 +134,7 @@ export const VALUE_PLANTS: readonly Plant[] = [
     what: 'the log names the copy of a record that moved before it is durable',
     file: 'ts/engine/compactor.ts',
     edits: [['      await mover.flush();\n', '']],
-    caughtBy: crash('e1.15'),
+    caughtBy: crash('e3.1268.22'),
   },
   {
     name: 'move-undoes-a-put',
@@ -173,7 +173,7 @@ export const VALUE_PLANTS: readonly Plant[] = [
         '      for (const { from } of moves) values.discard(from);\n      await this.#relocate(moves, slicer);\n',
       ],
     ],
-    caughtBy: crash('e1.15'),
+    caughtBy: crash('e3.1268.22'),
   },
   {
     name: 'buddy-merges-an-allocated-half',

@@ -59,7 +59,7 @@ describe('a power cut or a kill (fault model F1, F2, F3)', function () {
   });
 
   it('leaves one in every state of the shortest workloads', async () => {
-    for (const workload of ['e1.0', 'e1.3', 'e1.4']) {
+    for (const workload of ['e1.0.0', 'e1.3.15', 'e1.4.34']) {
       const args = ['--workload', workload, '--states', '4000', '--per-point', '64'];
       const { status, violations } = await campaign(args);
       assert.equal(status, 0, violations);

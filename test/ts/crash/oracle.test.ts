@@ -5,6 +5,7 @@ import { formatState, parseState } from '../../support/crash/enumerator.js';
 import type { CrashState } from '../../support/crash/enumerator.js';
 import { record } from '../../support/crash/recording.js';
 import {
+  countEnumerated,
   describeWorkload,
   randomWorkload,
   STEP_KINDS,
@@ -84,6 +85,21 @@ describe('the crash oracle', () => {
   });
 });
 
+describe('the workloads of a campaign', () => {
+  it('come to each sequence of steps on each kind of store, once', () => {
+    const count = countEnumerated(1);
+    assert.equal(count, STEP_KINDS.length * 56);
+    const named = new Set<string>();
+    for (let index = 0, met = 0; met < count; index += 3) {
+      const { name } = workloadAt(5, index);
+      if (!name.startsWith('e1.')) continue;
+      named.add(name);
+      met++;
+    }
+    assert.equal(named.size, count);
+  });
+});
+
 describe('the tokens of a replay', () => {
   it('name the same state again', () => {
     const state: CrashState = {
@@ -100,9 +116,11 @@ describe('the tokens of a replay', () => {
     const workload = randomWorkload(4711);
     assert.deepEqual(workloadByName(workload.name), workload);
     // The second kind of step, twice.
-    const twice = `e2.${STEP_KINDS.length + 1}`;
+    const twice = `e2.${STEP_KINDS.length + 1}.0`;
     assert.match(describeWorkload(workloadByName(twice)), /overwriteSame\/sync overwriteSame/);
-    assert.throws(() => workloadByName('x1'), RangeError);
+    for (const none of ['x1', 'e1.16.0', 'e1.0.56']) {
+      assert.throws(() => workloadByName(none), RangeError);
+    }
   });
 
   // Symptom: the events of a workload on an index on the device were others in each run.
