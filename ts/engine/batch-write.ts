@@ -23,8 +23,10 @@ export interface WriteOperation {
   readonly value: Uint8Array | undefined;
 }
 
+export type PutOperation = WriteOperation & { readonly value: Uint8Array };
+
 /** The codec's key and the value, in memory of their own. */
-export function copyOperation({ keys }: StoreParts, value: Uint8Array): WriteOperation {
+export function copyOperation({ keys }: StoreParts, value: Uint8Array): PutOperation {
   return { key: copyBytes(keys.bytes, keys.length), value: copyBytes(value) };
 }
 

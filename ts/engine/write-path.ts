@@ -4,13 +4,8 @@ import { RECORD_DELETE, RECORD_PUT, RECORD_PUT_REF } from '../log/log.js';
 import { Acknowledger } from './acknowledger.js';
 import type { DurabilityLevel } from './api.js';
 import { Appender } from './appender.js';
-import {
-  copyOperation,
-  OpenBatch,
-  PART_BYTES,
-  planBatch,
-  type WriteOperation,
-} from './batch-write.js';
+import { copyOperation, OpenBatch, PART_BYTES, planBatch } from './batch-write.js';
+import type { PutOperation, WriteOperation } from './batch-write.js';
 import { LogRoom } from './log-room.js';
 import { PageRoom } from './page-room.js';
 import type { StoreParts } from './parts.js';
@@ -100,27 +95,30 @@ export class WritePath {
       return this.#putPartsSync(copyOperation(this.#parts, value), level);
     // Completions run while we wait, so the key is kept from the codec's other users.
     const key = copyBytes(keys.bytes, keys.length);
-    const handle = inline
+    const large = inline
       ? undefined
       : values.placeLargeSync(key, key.length, value, this.sequence + 1);
-    this.#waitSync(() => {
-      this.#pages.waitSync(1);
-      keys.encodeStored(key, key.length);
-      if (handle === undefined) return this.#tryPut(key, value, level) === 'done';
-      if (!this.#appender.append(RECORD_PUT_REF, 0, handle, undefined, level === 'sync')) {
-        return false;
-      }
-      this.#appender.indexPut(handle);
+    try {
+      this.#waitSync(() => {
+        this.#pages.waitSync(1);
+        keys.encodeStored(key, key.length);
+        if (large === undefined) return this.#tryPut(key, value, level) === 'done';
+        return this.#appender.append(RECORD_PUT_REF, 0, large, undefined, level === 'sync');
+      });
+    } catch (error) {
+      if (large !== undefined) values.discard(large);
+      throw error;
+    }
+    if (large !== undefined) {
+      this.#appender.indexPut(large);
       this.#parts.meters.bytesWritten += value.length;
-      return true;
-    });
+    }
     this.#acknowledgeSync(level);
   }
 
-  #putPartsSync(operation: WriteOperation, level: DurabilityLevel): void {
+  #putPartsSync(operation: PutOperation, level: DurabilityLevel): void {
     const { values } = this.#parts;
-    const { key } = operation;
-    const value = operation.value as Uint8Array;
+    const { key, value } = operation;
     planBatch(this.#parts, [operation]);
     this.#waitSync(() => true);
     this.#pages.waitSync(1);

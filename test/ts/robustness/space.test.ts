@@ -302,4 +302,33 @@ describe('a store without space', function () {
     assert.equal(again.size, 2);
     await again.close();
   });
+
+  it('takes the slot back of a large value that a synchronous write found no room in the log for', async () => {
+    // Symptom: each failed putSync() of such a value took space until the store was opened again.
+    // Cause: it was placed first, and its slot was forgotten when the log had no room.
+    // Fix: the slot is given back, as put() does.
+    const disk = newSimDisk();
+    const store = await openSmall(disk, smallConfig('SSD_VALUE_STORE'));
+    const large = bytesOf(1, 9000);
+    for (const at of range(0, 6)) await store.put(`large-${at}`, large);
+    // One stays, and with it the group that the free slots lie in.
+    for (const at of range(1, 6)) await store.delete(`large-${at}`);
+    await store.checkpoint();
+    disk.setCapacity(allocatedBytes(disk));
+    await fill(store, 40);
+    const refused = (): void => {
+      assert.throws(
+        () => store.putSync('large', large),
+        (error) => isCairnError(error, 'CAIRN_NO_SPACE') && !/value/.test(error.message),
+      );
+    };
+    refused();
+    const before = store.stats().values.allocatedBytes;
+    for (let at = 0; at < 4; at++) refused();
+    assert.equal(store.stats().values.allocatedBytes, before);
+    disk.setCapacity(0);
+    store.putSync('large', large);
+    assert.deepEqual(store.getSync('large'), large);
+    await store.close();
+  });
 });
