@@ -27,19 +27,23 @@ export async function exportTree(
   await tree.prepare();
   const result: ExportResult = { entries: 0, bytes: 0, refused: 0 };
   const window = new Window(FILES_IN_FLIGHT_MAX, BYTES_IN_FLIGHT_MAX);
+  const refuse = (path: Buffer, reason: string): void => {
+    result.refused++;
+    const shown = isUtf8(path) ? path.toString('utf8') : path.toString('latin1');
+    context.output.note(`refused: ${escapeLine(shown)}: ${reason}`);
+  };
   const progress = context.progress({ label: 'export', unit: 'entries', total: store.size });
   try {
     for await (const [key, value] of store.entries({ signal: context.signal })) {
       const path = pathOf(key);
       const reason = whyNoPath(path);
       if (reason !== undefined) {
-        result.refused++;
-        const shown = isUtf8(path) ? path.toString('utf8') : path.toString('latin1');
-        context.output.note(`refused: ${escapeLine(shown)}: ${reason}`);
+        refuse(path, reason);
         continue;
       }
       await window.start(value.length, async () => {
-        await tree.write(path, value);
+        const conflict = await tree.write(path, value);
+        if (conflict !== undefined) return refuse(path, conflict);
         result.entries++;
         result.bytes += value.length;
       });
@@ -72,6 +76,10 @@ export function whyNoPath(key: Buffer): string | undefined {
   return key.length > 4000 ? 'it is too long for a path' : undefined;
 }
 
+const CONFLICT =
+  'a file, a directory or a link is in its way; --format ndjson takes keys such as "a" and "a/b"';
+/** What open(2) says then. */
+const TAKEN = ['EISDIR', 'EEXIST', 'ELOOP'];
 const DOT = Buffer.from('.');
 const DOT_DOT = Buffer.from('..');
 
@@ -104,58 +112,49 @@ class Tree {
     });
   }
 
-  async write(path: Buffer, value: Buffer): Promise<void> {
+  /** @returns why it was not written: something else has its place. */
+  async write(path: Buffer, value: Buffer): Promise<string | undefined> {
     const slash = path.lastIndexOf(SLASH);
-    if (slash !== -1) await this.#makeDirectories(path.subarray(0, slash));
+    if (slash !== -1 && !(await this.#makeDirectories(path.subarray(0, slash)))) return CONFLICT;
     // A link in the last place is not followed either; without --overwrite nothing is replaced.
     const flags =
       constants.O_WRONLY |
       constants.O_CREAT |
       constants.O_NOFOLLOW |
       (this.overwrite ? constants.O_TRUNC : constants.O_EXCL);
+    const file = await open(this.#below(path), flags, 0o600).catch((error: unknown) => {
+      if (TAKEN.some((code) => hasCode(error, code))) return undefined;
+      throw error;
+    });
+    if (file === undefined) return CONFLICT;
     try {
-      const file = await open(this.#below(path), flags, 0o600);
-      try {
-        await file.writeFile(value);
-      } finally {
-        await file.close();
-      }
-    } catch (error) {
-      throw hasCode(error, 'EISDIR') || hasCode(error, 'EEXIST')
-        ? this.#conflict(path, error)
-        : error;
+      await file.writeFile(value);
+    } finally {
+      await file.close();
     }
+    return undefined;
   }
 
-  /** Part by part, so that a link that leads out of the target is seen. */
-  async #makeDirectories(path: Buffer): Promise<void> {
-    if (this.#known.has(path.toString('latin1'))) return;
+  /** Part by part, so that a link that leads out of the target is seen: false. */
+  async #makeDirectories(path: Buffer): Promise<boolean> {
+    if (this.#known.has(path.toString('latin1'))) return true;
     for (let end = nextSlash(path, 0); ; end = nextSlash(path, end + 1)) {
-      const directory = path.subarray(0, end);
-      await mkdir(this.#below(directory), { mode: 0o700 }).catch(async (error: unknown) => {
+      const directory = this.#below(path.subarray(0, end));
+      try {
+        await mkdir(directory, { mode: 0o700 });
+      } catch (error) {
         if (!hasCode(error, 'EEXIST')) throw error;
-        if (!(await lstat(this.#below(directory))).isDirectory())
-          throw this.#conflict(directory, error);
-      });
+        if (!(await lstat(directory)).isDirectory()) return false;
+      }
       if (end === path.length) break;
     }
     if (this.#known.size >= DIRECTORIES_MAX) this.#known.clear();
     this.#known.add(path.toString('latin1'));
+    return true;
   }
 
   #below(path: Buffer): Buffer {
     return Buffer.concat([this.#root, Buffer.from([SLASH]), path]);
-  }
-
-  #conflict(path: Buffer, cause: unknown): CliError {
-    return new CliError(
-      'CLI_REFUSED',
-      `${escapeLine(path.toString())} is both a file and a directory, or a link`,
-      {
-        cause,
-        hint: 'Keys such as "a" and "a/b" cannot both be files: use --format ndjson.',
-      },
-    );
   }
 }
 
