@@ -6,6 +6,7 @@ import { record } from './recording.js';
 import type { Recording } from './recording.js';
 import {
   countEnumerated,
+  countUpTo,
   describeWorkload,
   enumeratedWorkload,
   randomWorkload,
@@ -97,11 +98,9 @@ function workloadOf(options: CampaignOptions, index: number): Workload | undefin
   const { only, sequences, seed } = options;
   if (only !== undefined) return only;
   if (sequences === undefined) return workloadAt(seed, index);
-  let before = 0;
   for (let length = 1; length <= sequences; length++) {
-    const count = countEnumerated(length);
-    if (index < before + count) return enumeratedWorkload(length, index - before);
-    before += count;
+    if (index >= countUpTo(length)) continue;
+    return enumeratedWorkload(length, index - countUpTo(length - 1));
   }
   return undefined;
 }
@@ -123,10 +122,10 @@ export function workloadAt(seed: number, index: number): Workload {
   const turn = index / 3;
   const at = turn % LENGTHS.length;
   const length = LENGTHS[at] ?? 3;
-  const [before, all] = [LENGTHS.slice(0, at), LENGTHS].map(
-    (lengths) => lengths.filter((one) => one === length).length,
-  ) as [number, number];
-  return scattered(length, seed, Math.floor(turn / LENGTHS.length) * all + before);
+  const among = (lengths: readonly number[]): number =>
+    lengths.filter((one) => one === length).length;
+  const rounds = Math.floor(turn / LENGTHS.length);
+  return scattered(length, seed, rounds * among(LENGTHS) + among(LENGTHS.slice(0, at)));
 }
 
 /** For turn 0, 1, 2, ... each enumerated workload of `length` steps once, far from the one before. */
