@@ -1,6 +1,7 @@
 // The table itself is held to the conformance suite from TypeScript; here it runs under sanitizers.
 #include "index/extendible_hash.h"
 
+#include <bit>
 #include <map>
 #include <random>
 
@@ -102,6 +103,29 @@ TEST(bucket_handles_are_seen_exactly_once_while_buckets_split) {
   }
   for (uint64_t key = 0; key < kStable; ++key) EXPECT_EQ(seen[static_cast<double>(key + 1)], 1);
   EXPECT_EQ(table->HandlesFrom(1, handles).status().code(), StatusCode::kInvalid);
+}
+
+TEST(a_cursor_between_the_starts_of_buckets_is_refused) {
+  auto table = MakeBuckets();
+  const auto* const control = reinterpret_cast<const HashControl*>(table->control_memory()->data());
+  // Until some buckets were split less often than others: those have several slots each.
+  for (uint64_t key = 0; key < 1000 || std::has_single_bit<uint32_t>(control->parts); ++key) {
+    if (!EXPECT(table->Put(table->hasher().HashU64(key), key + 1).ok())) return;
+  }
+  int starts = 0;
+  int others = 0;
+  std::vector<double> handles(4096);
+  for (uint64_t cursor = 0; cursor < kHashCursorEnd; cursor += uint64_t{1} << control->shift) {
+    const auto step = table->HandlesFrom(cursor, handles);
+    if (step.ok()) {
+      ++starts;
+    } else {
+      ++others;
+      EXPECT_EQ(step.status().code(), StatusCode::kInvalid);
+    }
+  }
+  EXPECT_EQ(starts, control->parts);
+  EXPECT(others > 0);
 }
 
 TEST(buckets_import_what_they_exported_and_report_damage) {

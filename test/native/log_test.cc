@@ -363,6 +363,25 @@ TEST(a_limit_cuts_the_records_behind_it) {
   }
 }
 
+TEST(a_segment_that_is_full_ends_at_its_limit_or_clean) {
+  LogWriterConfig config;
+  config.max_group_bytes = kPageBytes;
+  Rig rig(config);
+  const std::string value(3000, 'v');
+  for (uint64_t i = 1; i <= 15; ++i) {
+    rig.Put(i, "k", value);
+    rig.Settle();
+  }
+  const std::pair<uint64_t, ScanEnd> cases[] = {
+      {14, ScanEnd::kLimit}, {15, ScanEnd::kLimit}, {16, ScanEnd::kClean}};
+  for (const auto& [limit, end] : cases) {
+    const SegmentScan scan = Scan(rig.Read(0), limit);
+    EXPECT_EQ(scan.end, end);
+    EXPECT_EQ(scan.last_sequence, std::min<uint64_t>(limit, 15));
+    EXPECT_EQ(scan.end_offset_bytes, limit < 15 ? kSegmentBytes - kPageBytes : kSegmentBytes);
+  }
+}
+
 TEST(hostile_bytes_end_the_decoder) {
   uint64_t state = 1;
   const auto next = [&state] { return state = state * 6364136223846793005 + 1442695040888963407; };

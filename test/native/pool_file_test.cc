@@ -112,6 +112,74 @@ TEST(records_of_a_pool_are_adopted_and_damaged_ones_are_not) {
   rmdir(directory.c_str());
 }
 
+/// Adopts them all. @returns how many the first step took.
+size_t AdoptAll(MemorySlots& slots, std::vector<double>& handles) {
+  size_t first = 0;
+  for (size_t done = 0; done < handles.size();) {
+    const Result<size_t> adopted = slots.Adopt(std::span(handles).subspan(done));
+    if (!EXPECT(adopted.ok() && adopted.value() > 0)) return first;
+    if (done == 0) first = adopted.value();
+    done += adopted.value();
+  }
+  return first;
+}
+
+uint64_t BytesOnDisk(const std::string& path) {
+  struct stat status;
+  if (!EXPECT_EQ(stat(path.c_str(), &status), 0)) return 0;
+  return static_cast<uint64_t>(status.st_blocks) * 512;
+}
+
+TEST(a_pool_that_is_full_to_the_end_of_its_file_is_adopted_in_steps) {
+  const PoolPlace place;
+  if (!place.there()) return;
+  const std::string value((1 << 20) - kRecordHeaderBytes - 3, 'v');
+  std::vector<double> handles;
+  {
+    const auto slots = OpenSlots(place.path, MemoryAllocatorKind::kLoop).Take();
+    EXPECT(!slots->pool()->Match(nullptr));
+    slots->FinishRestore();
+    // The first MiB is the header's.
+    for (int i = 1; i < 64; ++i) {
+      const Result<Handle> handle = slots->Place(Bytes("key"), Bytes(value), i);
+      if (!EXPECT(handle.ok())) return;
+      handles.push_back(static_cast<double>(handle.value()));
+    }
+    EXPECT_EQ(slots->stats().end_offset_bytes, slots->memory()->committed_bytes());
+    slots->pool()->Begin(kStamp);
+    slots->pool()->End();
+  }
+  const auto slots = OpenSlots(place.path, MemoryAllocatorKind::kLoop).Take();
+  EXPECT(slots->pool()->Match(&kStamp));
+  // One such record is more than a step looks at before the event loop has its turn.
+  EXPECT_EQ(AdoptAll(*slots, handles), 1u);
+  slots->FinishRestore();
+  EXPECT_EQ(slots->stats().live_slots, handles.size());
+  for (const double handle : handles) {
+    const Result<RecordView> record = slots->Read(static_cast<Handle>(handle));
+    if (EXPECT(record.ok())) EXPECT_EQ(record.value().value.size(), value.size());
+  }
+}
+
+// As replay of the log does with records that it deletes or replaces.
+TEST(records_freed_between_adoption_and_its_end_give_their_memory_back) {
+  for (const auto kind : {MemoryAllocatorKind::kLoop, MemoryAllocatorKind::kChunkPool}) {
+    const PoolPlace place;
+    if (!place.there()) return;
+    std::vector<double> handles = FillPool(place.path, kind);
+    const auto slots = OpenSlots(place.path, kind).Take();
+    EXPECT(slots->pool()->Match(&kStamp));
+    (void)AdoptAll(*slots, handles);
+    for (const double handle : handles) slots->Free(static_cast<Handle>(handle));
+    EXPECT(BytesOnDisk(place.path) > kPageBytes);
+    slots->FinishRestore();
+    EXPECT_EQ(slots->stats().reserved_bytes, 0u);
+    // Its header is what is left.
+    EXPECT_EQ(BytesOnDisk(place.path), kPageBytes);
+    EXPECT(slots->Place(Bytes("key"), Bytes("value"), 200).ok());
+  }
+}
+
 TEST(a_pool_of_another_boot_version_or_allocator_begins_anew) {
   const PoolPlace place;
   if (!place.there()) return;
