@@ -295,6 +295,63 @@ TEST(slab_gives_up_the_emptiest_groups_when_their_class_has_room_elsewhere) {
             HandleOffset(handles[4]) / group_bytes * group_bytes);
 }
 
+/// Live records in a closed cell of their own.
+Handle Fill(SlabAllocator& allocator, uint8_t number, uint32_t slots = 1) {
+  const CellRun run = allocator.AllocateRun(number, 1).value();
+  const uint64_t slot_bytes = allocator.classes()[number].slot_bytes;
+  for (uint32_t slot = 0; slot < slots; ++slot) {
+    allocator.MarkLive(MakeHandle(run.offset_bytes + slot * slot_bytes, number));
+  }
+  allocator.CloseCell(number, run.offset_bytes);
+  return MakeHandle(run.offset_bytes, number);
+}
+
+TEST(slab_empties_a_group_beside_a_cell_that_is_emptied_already) {
+  SlabAllocator::Options options{.classes = DefaultDiskClasses()};
+  const int found = SlabAllocator(options).ClassFor(1088);
+  const SizeClass shape = options.classes[static_cast<size_t>(found)];
+  options.classes = {shape};
+  SlabAllocator allocator(options);
+  // Groups of four cells: two of the first stay, three of each other. One of the first group and one
+  // of the second have a single record, the others are full.
+  std::vector<Handle> handles;
+  for (int i = 0; i < 3 * 4; ++i) {
+    const bool goes = i == 0 || i == 1 || i == 4 || i == 8;
+    handles.push_back(Fill(allocator, 0, goes || i == 2 || i == 5 ? 1 : shape.slots_per_cell));
+  }
+  for (const size_t i : {0, 1, 4, 8}) allocator.Free(handles[i]);
+  EXPECT_EQ(allocator.TakeSparse(1 << 20).size(), 2u);
+  const SparseCells group = allocator.TakeGroup();
+  EXPECT_EQ(group.size(), 1u);
+  EXPECT_EQ(group[0].offset_bytes, HandleOffset(handles[3]));
+}
+
+TEST(a_lot_of_groups_is_of_several_classes) {
+  constexpr uint64_t kMib = 1 << 20;
+  SlabAllocator allocator(SlabAllocator::Options{.classes = DefaultDiskClasses()});
+  int classes = 0;
+  for (uint8_t number = 0; classes < 10; ++number) {
+    const uint64_t cell_bytes = allocator.classes()[number].cell_bytes;
+    if (cell_bytes != 16384) continue;
+    ++classes;
+    std::vector<Handle> handles;
+    for (uint64_t i = 0; i < 4 * kMib / cell_bytes; ++i) handles.push_back(Fill(allocator, number));
+    for (size_t i = 0; i < handles.size(); ++i) {
+      if (i % 4 != 0) allocator.Free(handles[i]);
+    }
+  }
+  std::map<uint8_t, uint64_t> bytes;
+  uint64_t all = 0;
+  for (const Cell& cell : allocator.TakeGroup()) {
+    bytes[cell.size_class] += 16384;
+    all += 16384;
+  }
+  // An eighth of a lot at most is of one class.
+  EXPECT_EQ(bytes.size(), 8u);
+  for (const auto& [size_class, of_class] : bytes) EXPECT_EQ(of_class, kMib / 2);
+  EXPECT_EQ(all, 4 * kMib);
+}
+
 TEST(slab_fills_the_fullest_groups_first) {
   SlabAllocator allocator(SlabAllocator::Options{.classes = DefaultDiskClasses()});
   const auto number = static_cast<uint8_t>(allocator.ClassFor(1088));

@@ -273,6 +273,76 @@ TEST(buddy_empties_the_emptiest_unit_and_keeps_its_pages_back) {
   EXPECT_EQ(HandleOffset(Fill(*allocator, kMib)), 3 * kMib);
 }
 
+/// Of these units only the first of each four pages stays in use.
+void FillSparse(Allocator& allocator, int units) {
+  std::vector<Handle> handles;
+  for (int i = 0; i < units * 256; ++i) handles.push_back(Fill(allocator, 4096));
+  for (size_t i = 0; i < handles.size(); ++i) {
+    if (i % 4 != 0) allocator.Free(handles[i]);
+  }
+}
+
+TEST(buddy_empties_no_more_units_than_a_lot) {
+  const std::unique_ptr<Allocator> allocator = MakeBuddy(BlockClasses(0), 0);
+  FillSparse(*allocator, 40);
+  EXPECT_EQ(allocator->TakeGroup().size(), 4u * 256);
+}
+
+TEST(buddy_leaves_units_alone_where_little_is_free) {
+  const std::unique_ptr<Allocator> allocator = MakeBuddy(BlockClasses(0), 0);
+  std::vector<Handle> handles;
+  for (int i = 0; i < 40 * 256; ++i) handles.push_back(Fill(*allocator, 4096));
+  // Of 10,240 pages 1,200, most of them of few units.
+  for (int i = 0; i < 1200; ++i) allocator->Free(handles[i % 5 == 0 ? 9999 - i : i]);
+  EXPECT(allocator->TakeGroup().empty());
+  for (int i = 5000; i < 5400; ++i) allocator->Free(handles[i]);
+  EXPECT(!allocator->TakeGroup().empty());
+}
+
+TEST(buddy_empties_no_unit_with_a_cell_that_is_open_moving_or_large) {
+  enum { kNone, kOpen, kMoving, kLarge };
+  for (const int what : {kNone, kOpen, kMoving, kLarge}) {
+    const std::unique_ptr<Allocator> allocator = MakeBuddy(BlockClasses(0), 0);
+    std::vector<Handle> handles;
+    for (int i = 0; i < 5 * 256; ++i) handles.push_back(Fill(*allocator, 4096));
+    const auto page = static_cast<uint8_t>(allocator->ClassFor(4096));
+    if (what == kOpen) EXPECT(allocator->AllocateRun(page, 1).ok());
+    if (what == kMoving) {
+      for (int i = 0; i < 2; ++i) (void)Fill(*allocator, 1088);
+    }
+    if (what == kLarge) (void)Fill(*allocator, 320 << 10);
+    while (HandleOffset(handles.back()) < 7 * kMib) handles.push_back(Fill(*allocator, 4096));
+    // The sixth unit is the emptiest, and the first that is looked at.
+    for (size_t i = 0; i < handles.size(); ++i) {
+      if (i % (i < 5 * 256 ? 4 : 32) != 0) allocator->Free(handles[i]);
+    }
+    if (what == kMoving) EXPECT_EQ(allocator->TakeSparse(kMib).size(), 2u);
+    const SparseCells taken = allocator->TakeGroup();
+    EXPECT(!taken.empty());
+    const bool of_sixth = std::any_of(taken.begin(), taken.end(), [](const Cell& cell) {
+      return cell.offset_bytes / kMib == 6;
+    });
+    EXPECT_EQ(of_sixth, what == kNone);
+  }
+}
+
+TEST(buddy_takes_no_more_sparse_cells_of_a_unit_than_were_asked_for) {
+  const std::unique_ptr<Allocator> allocator = MakeBuddy(BlockClasses(0), 0);
+  for (int i = 0; i < 40; ++i) (void)Fill(*allocator, 1088);
+  const auto number = static_cast<uint8_t>(allocator->ClassFor(1088));
+  EXPECT_EQ(allocator->TakeSparse(1).size(), allocator->classes()[number].slots_per_cell);
+}
+
+TEST(buddy_grows_by_the_lowest_block_where_the_space_ends_at_no_power_of_two) {
+  BuddyAllocator::Options options;
+  options.classes = BlockClasses(0);
+  options.address_space_bytes = 14 * kMib;
+  BuddyAllocator allocator(options);
+  for (uint64_t unit = 1; unit < 14; ++unit) {
+    EXPECT_EQ(HandleOffset(Fill(allocator, kMib)), unit * kMib);
+  }
+}
+
 /// Records of all sizes come and go while cells and units are taken to be emptied, and given back or
 /// emptied.
 TEST(buddy_is_whole_again_after_any_order_of_steps) {

@@ -23,12 +23,12 @@ struct OpenDone final : Completion {
 
 /// A keeper of the space of a file on a simulated disk.
 struct Space {
-  Space() : files(disk) {
+  explicit Space(const SpaceKeeper::Options& options = {}) : files(disk) {
     OpenDone done;
     files.Open("values", OpenMode::kOpenOrCreate, &done);
     Settle();
     place = SlotPlace{&files, static_cast<FileId>(done.result), 1, 2};
-    keeper = std::make_unique<SpaceKeeper>(place, &sink, SpaceKeeper::Options{});
+    keeper = std::make_unique<SpaceKeeper>(place, &sink, options);
   }
 
   void Settle() {
@@ -95,6 +95,26 @@ TEST(space_that_is_refused_is_told_to_whoever_needs_it) {
   EXPECT(!space.keeper->Ready(kFirst, kUnit));
   space.Settle();
   EXPECT(space.keeper->Ready(kFirst, kUnit));
+}
+
+TEST(space_is_reserved_ahead_of_need_up_to_the_capacity) {
+  constexpr uint64_t kUnits = 64;
+  for (const bool at_limit : {false, true}) {
+    SpaceKeeper::Options options;
+    if (at_limit) options.capacity_bytes = kUnits * kUnit - kAllocationUnitBytes;
+    Space space(options);
+    // The same units twice are counted once.
+    for (int times = 0; times < 2; ++times) {
+      space.keeper->ReserveAhead();
+      space.Settle();
+    }
+    EXPECT(space.keeper->Ready(kFirst, kUnit));
+    space.Settle();
+    space.keeper->OnGroupTaken(kFirst, kUnits * kUnit);
+    while (!space.keeper->Ready(kFirst, kUnits * kUnit)) space.Settle();
+    EXPECT_EQ(space.keeper->busy(), !at_limit);
+    space.Settle();
+  }
 }
 
 TEST(what_no_group_has_at_open_is_free_once) {
