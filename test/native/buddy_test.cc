@@ -314,7 +314,7 @@ TEST(buddy_empties_no_unit_with_a_cell_that_is_open_moving_or_large) {
     while (HandleOffset(handles.back()) < 7 * kMib) handles.push_back(Fill(*allocator, 4096));
     // The sixth unit is the emptiest, and the first that is looked at.
     for (size_t i = 0; i < handles.size(); ++i) {
-      if (i % (i < 5 * 256 ? 4 : 32) != 0) allocator->Free(handles[i]);
+      if (i % (i < 5 * 256 ? 2 : 32) != 0) allocator->Free(handles[i]);
     }
     if (what == kMoving) EXPECT_EQ(allocator->TakeSparse(kMib).size(), 2u);
     const SparseCells taken = allocator->TakeGroup();

@@ -183,13 +183,13 @@ TEST(the_rest_of_a_run_of_the_arena_is_no_slot) {
   options.kind = MemoryAllocatorKind::kArena;
   options.address_space_bytes = 64 << 20;
   const auto allocator = MemoryAllocator::Create(options);
-  // 25 slots of 320 bytes in two pages.
-  std::vector<Handle> handles(25);
+  // 51 slots of 320 bytes in four pages.
+  std::vector<Handle> handles(51);
   EXPECT_EQ(allocator->Take(320, handles), handles.size());
   const uint64_t offset = HandleOffset(handles[0]);
-  EXPECT_EQ(HandleOffset(handles[24]), offset + 24 * 320);
-  EXPECT_EQ(allocator->SlotBytes(handles[24]), 320u);
-  EXPECT_EQ(allocator->SlotBytes(MakeHandle(offset + 25 * 320, HandleClass(handles[0]))), 0u);
+  EXPECT_EQ(HandleOffset(handles[50]), offset + 50 * 320);
+  EXPECT_EQ(allocator->SlotBytes(handles[50]), 320u);
+  EXPECT_EQ(allocator->SlotBytes(MakeHandle(offset + 51 * 320, HandleClass(handles[0]))), 0u);
 }
 
 TEST(a_slot_of_several_chunks_is_not_restored_over_one_that_is_used) {
