@@ -165,8 +165,9 @@ function runTests() {
   const node = (name, ...args) => counted(name, process.execPath, ['--import', 'tsx', ...args]);
   const mocha = inRoot('node_modules', 'mocha', 'bin', '_mocha');
   // Slower than usual, and no test of how fast something is.
+  const patience = inRoot('scripts', 'coverage', 'patience.mjs');
   const room = (files) =>
-    node(files.join(' '), mocha, '--reporter', 'dot', '--timeout', '600000', ...files);
+    node(files.join(' '), mocha, '--reporter', 'dot', '--require', patience, ...files);
   mkdirSync(PROFILES, { recursive: true });
   if (options.mocha !== undefined) return room(options.mocha.split(','));
   rmSync(PROFILES, { recursive: true });
