@@ -143,6 +143,30 @@ describe('a checkpoint of an index on the device', () => {
     disk.release();
   });
 
+  it('is not copied when a page of it is damaged', async () => {
+    const disk = newSimDisk({});
+    const index = await newIndex(disk, 1000);
+    const pieces = await index.pages.checkpoint();
+    const { length } = disk.readFile('index') as Uint8Array;
+    for (let page = 4096; page < length; page += 4096) disk.flipBit('index', page + 100, 3);
+    const groupsOf = index.pages.copyEntries();
+    const copied = async (): Promise<void> => {
+      for await (const _ of groupsOf(pieces[0] as Uint8Array)) continue;
+    };
+    await assert.rejects(copied(), { code: 'CAIRN_CORRUPTION', file: 'index' });
+    index.close();
+    disk.release();
+  });
+
+  it('of entries has no group without one', async () => {
+    const disk = newSimDisk({});
+    const index = await newIndex(disk, 1);
+    assert.throws(() => index.importChunk(new Uint8Array(16)), { code: 'CAIRN_CORRUPTION' });
+    assert.equal(index.size, 0);
+    index.close();
+    disk.release();
+  });
+
   it('is refused when its table cannot be one', async () => {
     const disk = newSimDisk({});
     const first = await newIndex(disk, 100);

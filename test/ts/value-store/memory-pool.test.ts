@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { statfsSync, writeFileSync } from 'node:fs';
+import { chmodSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { NativeMemorySlotsOptions } from '../../../ts/bindings/memory-slots.js';
 import { isCairnError, type ErrorCode } from '../../../ts/common/errors.js';
-import { openMemorySlots } from '../../../ts/value-store/memory-pool.js';
+import { openMemorySlots, poolFileName } from '../../../ts/value-store/memory-pool.js';
 import { withDirectory, withSharedMemory } from '../../support/stores.js';
 
 const TMPFS_MAGIC = 0x01021994;
@@ -37,6 +37,17 @@ describe('a pool file', () => {
       const { slots } = openMemorySlots(OPTIONS, { directory: shared, storeId });
       refused(shared, 'CAIRN_LOCKED');
       slots.close();
+    });
+  });
+
+  it('is refused when somebody else may write to it', function () {
+    return withSharedMemory(this, async (shared) => {
+      const path = join(shared, poolFileName(storeId));
+      writeFileSync(path, '');
+      chmodSync(path, 0o622);
+      refused(shared, 'CAIRN_IO');
+      chmodSync(path, 0o600);
+      openMemorySlots(OPTIONS, { directory: shared, storeId }).slots.close();
     });
   });
 });
