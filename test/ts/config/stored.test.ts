@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { CairnError } from '../../../ts/common/errors.js';
 import { resolveConfig } from '../../../ts/config/resolve.js';
-import { compareWithStored, toStoredJson } from '../../../ts/config/stored.js';
+import { compareWithStored, documentOf, toStoredJson } from '../../../ts/config/stored.js';
 import type { ResolvedConfig, StoreConfig } from '../../../ts/config/types.js';
 import { machine } from './support.js';
 
@@ -207,5 +207,16 @@ describe('reopening with another configuration', () => {
   it('ignores fields of the stored text that it does not know', () => {
     const stored = JSON.stringify({ ...(JSON.parse(toStoredJson(resolve())) as object), later: 1 });
     compareWithStored(resolve(), stored);
+  });
+
+  it('is a document again, with the classes of its slots', () => {
+    const value = {
+      type: 'TIERED_VALUE_STORE',
+      dram_allocator: { size_classes: [100, 512] },
+      ssd_allocator: { type: 'SSD_SLAB', size_classes: [4096] },
+    } as const;
+    const document = documentOf(resolveConfig({ path: '/store', value }));
+    assert.deepEqual(document.value?.dram_allocator?.size_classes, [100, 512]);
+    assert.deepEqual(document.value?.ssd_allocator?.size_classes, [4096]);
   });
 });
