@@ -293,7 +293,8 @@ void UringBackend::Reap() {
 }
 
 void UringBackend::Block() {
-  if (pool_or_answers_pending() || !failed_.empty() || in_kernel_ == 0) {
+  // A ring that is broken still has the entries of pieces that were given up: they must not go.
+  if (pool_or_answers_pending() || !failed_.empty() || in_kernel_ == 0 || broken_ != 0) {
     pool_->AwaitWake();
     return;
   }
