@@ -10,8 +10,7 @@ Napi::Value IoBuffers::Allocate(Napi::Env env, size_t size_bytes) {
   auto block = std::make_unique<Block>();
   block->memory = AlignedBuffer::Allocate(size_bytes, true);
   if (block->memory.empty()) {
-    ThrowCoded(env, "CAIRN_TOO_LARGE",
-               "allocate: no memory for " + std::to_string(size_bytes) + " bytes");
+    ThrowCoded(env, "CAIRN_NO_SPACE", "no memory for " + std::to_string(size_bytes) + " bytes");
     return {};
   }
   block->owner = shared_from_this();
@@ -32,8 +31,8 @@ Napi::Value IoBuffers::Allocate(Napi::Env env, size_t size_bytes) {
     ThrowCoded(
         env, "CAIRN_UNSUPPORTED",
         status == napi_no_external_buffers_allowed
-            ? "allocate: this runtime forbids external buffers"
-            : "allocate: an ArrayBuffer of " + std::to_string(size_bytes) + " bytes was refused");
+            ? "this runtime forbids external buffers"
+            : "an ArrayBuffer of " + std::to_string(size_bytes) + " bytes was refused");
     return {};
   }
   blocks_[data] = block.release();

@@ -17,7 +17,7 @@ export type { IoCapabilities, NativeIo, OpenDirectoryOptions, OpenMode } from '.
 /** A file opened through a FileSet; valid until close. */
 export type FileId = number;
 
-/** Bytes of native.allocate(): the buffer, the offset in it and the length are whole pages. */
+/** Bytes of FileSet.allocate(): the buffer, the offset in it and the length are whole pages. */
 export type AlignedBytes = Uint8Array;
 
 /** Hears how an operation ended: with an error or without. */
@@ -329,6 +329,16 @@ export class FileSet {
     return this.#disposing;
   }
 
+  /**
+   * Memory for reads and writes.
+   *
+   * @param bytes a positive multiple of a page.
+   * @throws CairnError CAIRN_NO_SPACE when there is no memory.
+   */
+  allocate(bytes: number): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(calling('allocate', undefined, () => this.native.allocate(bytes)));
+  }
+
   #runSimulated(): void {
     this.#kicked = false;
     if (this.#disposing !== undefined) return;
@@ -340,11 +350,11 @@ export class FileSet {
   #reserve(length: number): AlignedBytes {
     // An odd length goes to allocate, which refuses it.
     if (length > SLAB_READ_BYTES_MAX || length <= 0 || length % PAGE_BYTES !== 0) {
-      return new Uint8Array(calling('read', undefined, () => this.native.allocate(length)));
+      return this.allocate(length);
     }
     if (this.#slab === undefined || this.#slabUsed + length > this.#slab.byteLength) {
       const bytes = this.#slab === undefined ? FIRST_SLAB_BYTES : 2 * this.#slab.byteLength;
-      this.#slab = this.native.allocate(Math.min(Math.max(bytes, length), SLAB_BYTES));
+      this.#slab = this.allocate(Math.min(Math.max(bytes, length), SLAB_BYTES)).buffer;
       this.#slabUsed = 0;
     }
     const bytes = new Uint8Array(this.#slab, this.#slabUsed, length);
@@ -403,7 +413,7 @@ function openNative(path: string, options: OpenDirectoryOptions): Promise<Opened
 }
 
 /** Turns what a native call throws into a CairnError. */
-function calling<T>(operation: string, file: string | undefined, call: () => T): T {
+export function calling<T>(operation: string, file: string | undefined, call: () => T): T {
   try {
     return call();
   } catch (error) {

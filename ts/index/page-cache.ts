@@ -178,7 +178,7 @@ export class PageCache {
   }
 
   #addArena(): void {
-    const buffer = this.#fileSet.native.allocate(ARENA_PAGES * PAGE_BYTES);
+    const { buffer } = this.#fileSet.allocate(ARENA_PAGES * PAGE_BYTES);
     this.#bytes.push(new Uint8Array(buffer));
     this.#words.push(new Int32Array(buffer));
     const slots = this.#bytes.length * ARENA_PAGES;

@@ -99,7 +99,7 @@ export class PageFile {
    */
   async create(): Promise<void> {
     const file = this.#file ?? (await this.#fileSet.open(INDEX_FILE, OPEN_OR_CREATE));
-    const page = new Uint8Array(this.#fileSet.native.allocate(PAGE_BYTES));
+    const page = this.#fileSet.allocate(PAGE_BYTES);
     addon().encodeIndexHeader(this.#options.storeId, page, 0);
     await this.#fileSet.write(file, 0, page, { sync: true });
     await this.#fileSet.syncName(INDEX_FILE);

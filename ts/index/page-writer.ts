@@ -99,8 +99,7 @@ export class PageWriter {
   }
 
   #start(slots: readonly number[]): void {
-    const buffer =
-      this.#buffers.pop() ?? new Uint8Array(this.#fileSet.native.allocate(RUN_PAGES * PAGE_BYTES));
+    const buffer = this.#buffers.pop() ?? this.#fileSet.allocate(RUN_PAGES * PAGE_BYTES);
     const pages = slots.map((slot, at) => this.#stage(slot, buffer, at));
     const run = this.#started++;
     this.#runs.add(run);

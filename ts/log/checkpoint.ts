@@ -75,7 +75,7 @@ export class CheckpointWriter {
     const writer = new CheckpointWriter(files, file, place, startSequence);
     try {
       // Written over what is there: what a file still holds of another checkpoint does not check.
-      const page = new Uint8Array(files.native.allocate(PAGE_BYTES));
+      const page = files.allocate(PAGE_BYTES);
       addon().encodeCheckpointHeader(place.storeId, place.id, 0, startSequence, page);
       await files.write(file, 0, page, { sync: false });
       return writer;
@@ -134,7 +134,7 @@ export class CheckpointWriter {
     await Promise.all(this.writes);
     if (this.failure !== undefined) throw this.failure;
     const { storeId, id } = this.place;
-    const page = new Uint8Array(this.files.native.allocate(PAGE_BYTES));
+    const page = this.files.allocate(PAGE_BYTES);
     const crc = addon().encodeCheckpointTrailer(
       storeId,
       id,
@@ -165,7 +165,7 @@ export class CheckpointWriter {
       if (buffer !== undefined && buffer.length >= size) return buffer;
       if (buffer !== undefined || this.buffers < WRITES_IN_FLIGHT) {
         if (buffer === undefined) this.buffers++;
-        return new Uint8Array(this.files.native.allocate(size));
+        return this.files.allocate(size);
       }
       await Promise.race(this.writes);
     }

@@ -127,7 +127,7 @@ async function copySegment(
 }
 
 async function readSegment(files: FileSet, segment: Segment): Promise<Uint8Array> {
-  const bytes = new Uint8Array(files.native.allocate(segment.segmentBytes));
+  const bytes = files.allocate(segment.segmentBytes);
   const file = await files.open(segment.name, 0);
   try {
     for (let offset = 0; offset < bytes.length; offset += PIECE_BYTES) {
@@ -151,7 +151,7 @@ async function writeSegment(
   endOffset: number,
   onBytes: (bytes: number) => void,
 ): Promise<void> {
-  const zeros = new Uint8Array(files.native.allocate(Math.min(PIECE_BYTES, bytes.length)));
+  const zeros = files.allocate(Math.min(PIECE_BYTES, bytes.length));
   for (let offset = 0; offset < bytes.length;) {
     const used = offset < endOffset;
     const end = Math.min(offset + PIECE_BYTES, used ? endOffset : bytes.length);

@@ -39,7 +39,7 @@ export class ManifestFile {
     /** The one that holds `root`; the other one is written first. */
     private newest: 0 | 1,
   ) {
-    this.buffer = new Uint8Array(files.native.allocate(ROOT_BYTES));
+    this.buffer = files.allocate(ROOT_BYTES);
   }
 
   get current(): ManifestRoot {
@@ -53,7 +53,7 @@ export class ManifestFile {
   /** Makes the file under another name first: a MANIFEST that is there is whole. */
   static async create(files: FileSet, content: ManifestContent): Promise<ManifestFile> {
     const root: ManifestRoot = { ...content, generation: 1 };
-    const bytes = new Uint8Array(files.native.allocate(2 * ROOT_BYTES));
+    const bytes = files.allocate(2 * ROOT_BYTES);
     for (const index of ROOTS) {
       encode(root, index, bytes.subarray(index * ROOT_BYTES, (index + 1) * ROOT_BYTES));
     }

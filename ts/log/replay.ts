@@ -234,7 +234,7 @@ async function readHeader(
 async function readSegment(files: FileSet, source: Source): Promise<Uint8Array> {
   if (source.bytes !== undefined) return source.bytes;
   if (source.scanBytes === 0) return new Uint8Array(0);
-  const bytes = new Uint8Array(files.native.allocate(source.scanBytes));
+  const bytes = files.allocate(source.scanBytes);
   // In pieces: the kernel maps the memory of a read in the call that starts it, on this thread.
   for (let offset = 0; offset < bytes.length; offset += READ_PIECE_BYTES) {
     const end = Math.min(offset + READ_PIECE_BYTES, bytes.length);

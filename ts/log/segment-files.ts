@@ -32,7 +32,7 @@ export async function prepareSegmentFile(
   const file = await files.open(name, 2);
   try {
     const pieceBytes = Math.min(MIB, segmentBytes);
-    const zeros = new Uint8Array(files.native.allocate(pieceBytes));
+    const zeros = files.allocate(pieceBytes);
     for (let offset = 0; offset < segmentBytes; offset += pieceBytes) {
       const length = Math.min(pieceBytes, segmentBytes - offset);
       await files.write(file, offset, zeros.subarray(0, length), { sync: false });
@@ -54,7 +54,7 @@ export function prepareSegmentFileSync(files: FileSet, name: string, segmentByte
   const file = files.runSync('open', name, (token) => native.open(name, 2, token));
   try {
     const pieceBytes = Math.min(MIB, segmentBytes);
-    const zeros = native.allocate(pieceBytes);
+    const zeros = files.allocate(pieceBytes).buffer;
     for (let offset = 0; offset < segmentBytes; offset += pieceBytes) {
       const length = Math.min(pieceBytes, segmentBytes - offset);
       files.runSync('write', name, (token) =>

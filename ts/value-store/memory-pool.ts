@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { addon } from '../bindings/addon.js';
+import { calling } from '../bindings/file-set.js';
 import type { NativeMemorySlots, NativeMemorySlotsOptions } from '../bindings/memory-slots.js';
 import { errnoError, statusError, type NativeStatus } from '../bindings/status.js';
 import { asError, CairnError, type ErrorCode } from '../common/errors.js';
@@ -25,7 +26,9 @@ export function openMemorySlots(
   place: PoolPlace | undefined,
 ): { slots: NativeMemorySlots; pool: MemoryPool | undefined } {
   const Native = addon().NativeMemorySlots;
-  if (place === undefined) return { slots: new Native(options), pool: undefined };
+  if (place === undefined) {
+    return { slots: calling('open', undefined, () => new Native(options)), pool: undefined };
+  }
   const { directory, storeId } = place;
   const path = join(directory, poolFileName(storeId));
   try {

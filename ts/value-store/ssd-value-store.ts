@@ -1,5 +1,5 @@
 import { addon } from '../bindings/addon.js';
-import type { FileId, FileSet } from '../bindings/file-set.js';
+import { calling, type FileId, type FileSet } from '../bindings/file-set.js';
 import type { NativeSlotFile, NativeTierOptions } from '../bindings/slot-file.js';
 import { errnoError } from '../bindings/status.js';
 import { asError, type CairnError, type OnDamage } from '../common/errors.js';
@@ -98,13 +98,14 @@ export class SsdValueStore implements ValueStore {
     this.#readOnly = options.readOnly;
     this.#token = fileSet.channel.register((result) => this.#onPost(result));
     const Native = addon().NativeSlotFile;
-    this.#native = new Native(fileSet.native, {
+    const native = {
       ...options,
       blockBytes: options.blockBytes ?? 0,
       file,
       classTable,
       token: this.#token,
-    });
+    };
+    this.#native = calling('open', undefined, () => new Native(fileSet.native, native));
     this.#tiered = options.tier !== undefined;
     this.#state = this.#native.state;
     this.#records = new SlotRecords(this.#native);

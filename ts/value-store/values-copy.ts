@@ -172,7 +172,7 @@ export class ValuesCopy {
 
   #read(offset: number): Window {
     const length = Math.min(WINDOW_BYTES, this.#bytes - offset);
-    const buffer = this.#free.pop() ?? new Uint8Array(this.#source.native.allocate(WINDOW_BYTES));
+    const buffer = this.#free.pop() ?? this.#source.allocate(WINDOW_BYTES);
     const bytes = buffer.subarray(0, length);
     const read = this.#source.readInto(this.#from, offset, bytes);
     // A copy that ends early leaves reads behind whose failure nobody awaits.

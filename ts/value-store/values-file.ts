@@ -63,7 +63,7 @@ export async function openValuesFile(
     }
     if (!used && !readOnly) {
       if (check === BLANK) {
-        const page = new Uint8Array(fileSet.native.allocate(PAGE_BYTES));
+        const page = fileSet.allocate(PAGE_BYTES);
         addon().encodeValuesHeader(storeId, page, newest);
         await fileSet.write(file, 0, page, { sync: true });
       } else {
