@@ -30,7 +30,8 @@ export class PageWriter {
   readonly #table: BucketTable;
   readonly #file: PageFile;
   readonly #events: PageWriterEvents;
-  readonly #buffers: Uint8Array[] = [];
+  /** Not in use. One is there from the beginning, so that without memory for more runs still end. */
+  readonly #buffers: Uint8Array[];
   /** Numbers of the runs on their way. */
   readonly #runs = new Set<number>();
   #started = 0;
@@ -48,6 +49,7 @@ export class PageWriter {
     this.#table = table;
     this.#file = file;
     this.#events = events;
+    this.#buffers = [fileSet.allocate(RUN_PAGES * PAGE_BYTES)];
   }
 
   /** Runs so far. */
@@ -67,7 +69,7 @@ export class PageWriter {
 
   /** Begins to write dirty pages, as many as may be on their way at once. */
   flush(wantedOnly = false): void {
-    while (!this.#failed && this.#runs.size < RUNS_MAX) {
+    while (!this.#failed && this.#runs.size < RUNS_MAX && this.#hasBuffer()) {
       const slots: number[] = [];
       while (slots.length < Math.min(RUN_PAGES, this.#file.free)) {
         const slot = this.#cache.nextDirty(wantedOnly);
@@ -80,8 +82,13 @@ export class PageWriter {
     if (this.#file.free === 0 && this.#cache.dirty > 0 && !this.#file.growing) this.#grow();
   }
 
-  /** Copies all of these within the call. There are as many free pages. */
+  /**
+   * Copies all of these within the call. There are as many free pages.
+   *
+   * @throws CairnError when there is no memory for that: then none is copied.
+   */
   writeAll(slots: readonly number[]): void {
+    while (this.#buffers.length * RUN_PAGES < slots.length) this.#addBuffer();
     for (let at = 0; at < slots.length; at += RUN_PAGES) {
       this.#start(slots.slice(at, at + RUN_PAGES));
     }
@@ -89,6 +96,21 @@ export class PageWriter {
 
   close(): void {
     this.#failed = true;
+  }
+
+  /** Whoever has no memory waits for a run to end. */
+  #hasBuffer(): boolean {
+    if (this.#buffers.length > 0) return true;
+    try {
+      this.#addBuffer();
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #addBuffer(): void {
+    this.#buffers.push(this.#fileSet.allocate(RUN_PAGES * PAGE_BYTES));
   }
 
   #grow(): void {
@@ -99,7 +121,7 @@ export class PageWriter {
   }
 
   #start(slots: readonly number[]): void {
-    const buffer = this.#buffers.pop() ?? this.#fileSet.allocate(RUN_PAGES * PAGE_BYTES);
+    const buffer = this.#buffers.pop()!;
     const pages = slots.map((slot, at) => this.#stage(slot, buffer, at));
     const run = this.#started++;
     this.#runs.add(run);
