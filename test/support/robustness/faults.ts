@@ -52,11 +52,19 @@ export class FaultyRun {
   readonly failures: CairnError[] = [];
   readonly #store: Store;
   readonly #codes: readonly ErrorCode[];
+  readonly #settled: Settled;
 
-  constructor(store: Store, codes: readonly ErrorCode[], expected: Expectations) {
+  /** @param wait fails when a call never settles. */
+  constructor(
+    store: Store,
+    codes: readonly ErrorCode[],
+    expected: Expectations,
+    wait: Settled = settled,
+  ) {
     this.expected = expected;
     this.#store = store;
     this.#codes = codes;
+    this.#settled = wait;
   }
 
   put(key: string, bytes: number): Promise<boolean> {
@@ -121,7 +129,7 @@ export class FaultyRun {
   /** @returns false when the call failed with one of the codes. */
   async attempt(what: string, call: () => Promise<unknown>): Promise<boolean> {
     try {
-      await settled(what, call());
+      await this.#settled(what, call());
       return true;
     } catch (error) {
       this.failures.push(typed(error, this.#codes, what));
@@ -140,6 +148,8 @@ export class FaultyRun {
   }
 }
 
+export type Settled = <T>(what: string, call: Promise<T>) => Promise<T>;
+
 export async function settled<T>(what: string, call: Promise<T>): Promise<T> {
   let over = false;
   const done = call.finally(() => (over = true));
@@ -151,7 +161,7 @@ export async function settled<T>(what: string, call: Promise<T>): Promise<T> {
   return done;
 }
 
-function typed(error: unknown, codes: readonly ErrorCode[], what: string): CairnError {
+export function typed(error: unknown, codes: readonly ErrorCode[], what: string): CairnError {
   if (!isCairnError(error)) throw error;
   if (codes.includes(error.code)) return error;
   throw new Error(`${what} failed with ${error.code}: ${error.message}`, { cause: error });
@@ -191,7 +201,7 @@ export async function runFaulty(faulty: FaultCase): Promise<boolean> {
     // What the failed calls were about may be on the medium or not.
     for (const kind of ['all', 'none'] as const) {
       const after = disk.crash(disk.eventCount, { kind });
-      await checkReopened(open, after, before, `open failed, then ${kind}`);
+      await checkReopened(() => open(after), before, `open failed, then ${kind}`);
       after.release();
     }
     disk.release();
@@ -248,28 +258,29 @@ export async function checkEnds(
   for (const kind of kinds) {
     const after = disk.crash(disk.eventCount, { kind, seed });
     const when = kind === 'all' ? 'killed' : `power cut, ${kind} kept`;
-    await checkReopened(open, after, run.expected, when);
+    await checkReopened(() => open(after), run.expected, when);
     after.release();
   }
   await run.attempt('close', () => store.close());
-  await checkReopened(open, disk, run.expected, 'reopened');
+  await checkReopened(() => open(disk), run.expected, 'reopened');
 }
 
-async function checkReopened(
-  open: (disk: SimDisk) => Promise<Store>,
-  disk: SimDisk,
+/** Opens, looks, writes and closes, twice. @throws Error that says `when`. */
+export async function checkReopened(
+  open: () => Promise<Store>,
   expected: Expectations,
   when: string,
+  wait: Settled = settled,
 ): Promise<void> {
   try {
     for (const pass of [1, 2]) {
-      const store = await open(disk);
+      const store = await open();
       expected.check(store, `${when}, pass ${pass}`);
       const { damagedCount } = await store.verify();
       if (damagedCount > 0)
         throw new Error(`${when}: verify finds ${damagedCount} damaged records`);
-      await settled('put', store.put(`extra-${pass}`, bytesOf(pass, 100)));
-      await settled('close', store.close());
+      await wait('put', store.put(`extra-${pass}`, bytesOf(pass, 100)));
+      await wait('close', store.close());
     }
   } catch (error) {
     throw new Error(`${when}: ${String(error)}`, { cause: error });

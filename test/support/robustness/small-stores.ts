@@ -53,6 +53,12 @@ export function openSmall(
   return openWithFileSet(FileSet.simulate(disk), config, registry, tuning);
 }
 
+/** In the directory that the configuration names, on its backend. */
+export async function openSmallIn(config: ResolvedConfig): Promise<Store> {
+  const files = await registry.get('io', config.io.type)(config);
+  return openWithFileSet(files, config, registry, tuningOf(config));
+}
+
 /** What is left of a damaged store: see usingDamagedFiles. */
 export function usingSmallDamaged<T>(
   disk: SimDisk,
