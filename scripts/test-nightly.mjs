@@ -16,6 +16,7 @@ const LONG_TESTS = [
   'test/ts/robustness/corruption.test.ts',
   'test/ts/robustness/faults.test.ts',
   'test/ts/robustness/hostile.test.ts',
+  'test/ts/robustness/nth-calls.test.ts',
   'test/ts/engine/model.test.ts',
   'test/ts/config/*fuzz.test.ts',
   'test/ts/cli/*fuzz.test.ts',

@@ -34,6 +34,25 @@ export const OTHER_PLANTS: readonly Plant[] = [
     caughtBy: native('io_test', 'ADurableWrite'),
   },
   {
+    name: 'io-broken-ring-submits',
+    what: 'requests that were given up are handed to the kernel after all',
+    file: 'native/io/uring_backend.cc',
+    edits: [['in_kernel_ == 0 || broken_ != 0', 'in_kernel_ == 0']],
+    caughtBy: mocha('test/ts/robustness/nth-calls.test.ts', 'n-th submission fails'),
+  },
+  {
+    name: 'io-memory-error-without-code',
+    what: 'no memory for pages is an error of the addon, as it is',
+    file: 'ts/bindings/file-set.ts',
+    edits: [
+      [
+        "calling('allocate', undefined, () => this.native.allocate(bytes))",
+        'this.native.allocate(bytes)',
+      ],
+    ],
+    caughtBy: mocha('test/ts/robustness/nth-calls.test.ts', 'POSIX.*n-th allocation'),
+  },
+  {
     name: 'io-posix-durable-write-unsynced',
     what: 'a thread writes without RWF_DSYNC what is to be durable',
     file: 'native/io/posix_backend.cc',
