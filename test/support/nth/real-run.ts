@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isCairnError, type ErrorCode } from '../../../ts/common/errors.js';
@@ -13,6 +13,7 @@ import type { CallFault, Faults, Hits } from './library.js';
 /** What takes longer hangs. A ring that the kernel refuses is given up after 5 s. */
 const SETTLE_MS = 20_000;
 const MIB = 2 ** 20;
+const COPIES_MAX = 100;
 
 export interface RealCase {
   /** A directory that does not exist yet. */
@@ -67,11 +68,31 @@ export const REAL_WORKLOADS: Readonly<Record<string, FaultWorkload>> = {
   },
 };
 
-/** What the end of the process would leave: the kernel has all that was written. */
+/**
+ * What the end of the process would leave: the kernel has all that was written. Once more when the store
+ * changed its files meanwhile, as after a checkpoint.
+ */
 function copyOf(path: string, to: string): string {
-  mkdirSync(to);
-  for (const name of readdirSync(path)) copyFileSync(join(path, name), join(to, name));
-  return to;
+  for (let left = COPIES_MAX; ; left--) {
+    rmSync(to, { recursive: true, force: true });
+    mkdirSync(to);
+    try {
+      const before = stateOf(path);
+      for (const name of readdirSync(path)) copyFileSync(join(path, name), join(to, name));
+      if (stateOf(path) === before) return to;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+    if (left === 0) throw new Error('the files never rest');
+  }
+}
+
+function stateOf(path: string): string {
+  const lines = readdirSync(path).map((name) => {
+    const { size, mtimeNs } = statSync(join(path, name), { bigint: true });
+    return `${name} ${size} ${mtimeNs}`;
+  });
+  return lines.join();
 }
 
 /**
