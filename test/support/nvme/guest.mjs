@@ -26,7 +26,7 @@ async function quiet() {
   await store.flush();
   await store.checkpoint();
   await sleep(QUIET_MS);
-  // The journal of the file system is written out 5 s after something is in it.
+  // What the file system has to write of its own.
   spawnSync('sync');
 }
 
