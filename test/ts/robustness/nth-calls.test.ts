@@ -51,6 +51,12 @@ const SUBMITTED: Workloads = [
   ['small values', 'reopening'],
 ];
 
+/** Several times: whether requests are under way as the ring breaks is a matter of time. */
+const BREAKING: Workloads = [
+  ...SUBMITTED,
+  ...Array.from({ length: 4 }, () => ['values of megabytes', 'open'] as const),
+];
+
 const KINDS: readonly FaultKind[] = [
   { name: 'read fails', fault: { kind: 'read' }, codes: IO, workloads: BOTH },
   { name: 'read is short', fault: { kind: 'read', effect: 'short' }, codes: [], workloads: BOTH },
@@ -156,7 +162,7 @@ const KINDS: readonly FaultKind[] = [
     fault: { kind: 'submit', errno: 'ENOMEM' },
     codes: IO,
     ring: true,
-    workloads: SUBMITTED,
+    workloads: BREAKING,
   },
   // Each takes the five seconds after which a ring is given up.
   {
