@@ -2,12 +2,11 @@ import { copyFileSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isCairnError, type ErrorCode } from '../../../ts/common/errors.js';
-import type { StoreConfig } from '../../../ts/config/types.js';
 import type { Store } from '../../../ts/engine/api.js';
 import { WORKLOADS } from '../robustness/fault-workloads.js';
 import { checkReopened, Expectations, FaultyRun, typed } from '../robustness/faults.js';
-import type { FaultWorkload } from '../robustness/faults.js';
-import { openSmallIn, smallConfig, type ValueType } from '../robustness/small-stores.js';
+import type { FaultCase, FaultWorkload } from '../robustness/faults.js';
+import { openSmallIn, smallConfig } from '../robustness/small-stores.js';
 import type { CallFault, Faults, Hits } from './library.js';
 
 /** What takes longer hangs. A ring that the kernel refuses is given up after 5 s. */
@@ -15,18 +14,11 @@ const SETTLE_MS = 20_000;
 const MIB = 2 ** 20;
 const COPIES_MAX = 100;
 
-export interface RealCase {
+export interface RealCase extends Omit<FaultCase, 'fault'> {
   /** A directory that does not exist yet. */
   readonly path: string;
   readonly backend: 'IOURING' | 'POSIX';
-  readonly valueType: ValueType;
-  readonly document: StoreConfig;
   readonly fault: CallFault;
-  /** None: callers do not see the fault. */
-  readonly codes: readonly ErrorCode[];
-  readonly workload: FaultWorkload;
-  /** When the fault is there: as the store is made, as one is opened again, or once it is open. */
-  readonly stage: 'making' | 'reopening' | 'open';
 }
 
 export async function settledInTime<T>(what: string, call: Promise<T>): Promise<T> {
