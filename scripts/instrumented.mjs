@@ -8,6 +8,9 @@ import { capture, compiler, countResults, inRoot, root, run } from './support.mj
 
 const require = createRequire(import.meta.url);
 
+/** For mocha: what is watched or counted is slower than usual. */
+export const PATIENCE = inRoot('scripts', 'patience.mjs');
+
 function programOf(name) {
   const manifest = require.resolve(`${name}/package.json`);
   const { bin } = JSON.parse(readFileSync(manifest, 'utf8'));
@@ -45,8 +48,8 @@ export function mocha(files, { addon, env, more = [], before = [] }) {
     'tsx',
     // Not bin/mocha.js, whose second process would be the one that is looked at.
     inRoot('node_modules', 'mocha', 'bin', '_mocha'),
-    '--timeout',
-    '120000',
+    '--require',
+    PATIENCE,
     ...more,
     ...files,
   ];

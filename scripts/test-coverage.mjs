@@ -9,7 +9,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from 'node:f
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { buildAddon } from './instrumented.mjs';
+import { buildAddon, PATIENCE } from './instrumented.mjs';
 import { nativeBranches } from './coverage/native.mjs';
 import { typescriptBranches } from './coverage/typescript.mjs';
 import {
@@ -164,10 +164,8 @@ function counted(name, program, args) {
 function runTests() {
   const node = (name, ...args) => counted(name, process.execPath, ['--import', 'tsx', ...args]);
   const mocha = inRoot('node_modules', 'mocha', 'bin', '_mocha');
-  // Slower than usual, and no test of how fast something is.
-  const patience = inRoot('scripts', 'coverage', 'patience.mjs');
   const room = (files) =>
-    node(files.join(' '), mocha, '--reporter', 'dot', '--require', patience, ...files);
+    node(files.join(' '), mocha, '--reporter', 'dot', '--require', PATIENCE, ...files);
   mkdirSync(PROFILES, { recursive: true });
   if (options.mocha !== undefined) return room(options.mocha.split(','));
   rmSync(PROFILES, { recursive: true });

@@ -53,7 +53,7 @@ export class PageFile {
   #later: number[] = [];
   #current: number[] = [];
   #holds = 0;
-  #growing: ((error: Error | undefined) => void)[] | undefined;
+  #growing = false;
 
   constructor(fileSet: FileSet, options: PageFileOptions) {
     this.#fileSet = fileSet;
@@ -75,7 +75,7 @@ export class PageFile {
   }
 
   get growing(): boolean {
-    return this.#growing !== undefined;
+    return this.#growing;
   }
 
   get memoryBytes(): number {
@@ -173,18 +173,21 @@ export class PageFile {
     return bytes;
   }
 
-  /** Sees to it that `count` pages are free some time after. */
+  /** Sees to it that `count` pages are free some time after. Not while it is {@link growing}. */
   grow(count: number, done: (error: Error | undefined) => void): void {
-    if (this.#growing !== undefined) return void this.#growing.push(done);
-    this.#growing = [done];
+    this.#growing = true;
+    const grown = (error: Error | undefined): void => {
+      this.#growing = false;
+      done(error);
+    };
     const least = Math.max(1, this.#pages) + count - this.#free;
     const step = Math.max(GROW_PAGES_MIN, Math.floor(this.#pages / 4));
     const stepMax = Math.floor(this.#options.growBytesMax / PAGE_BYTES);
     const wanted = Math.max(least, this.#pages + Math.min(step, stepMax));
     this.#growTo(wanted, (error) => {
       // What is needed may still fit.
-      if (error !== undefined && least < wanted) this.#growTo(least, (last) => this.#grown(last));
-      else this.#grown(error);
+      if (error !== undefined && least < wanted) this.#growTo(least, grown);
+      else grown(error);
     });
   }
 
@@ -246,12 +249,6 @@ export class PageFile {
   #opened(file: FileId): void {
     this.#file = file;
     this.#setPages(Math.floor(this.#fileSet.sizeOf(file) / PAGE_BYTES));
-  }
-
-  #grown(error: Error | undefined): void {
-    const waiting = this.#growing ?? [];
-    this.#growing = undefined;
-    for (const done of waiting) done(error);
   }
 
   #setPages(pages: number): void {

@@ -1,6 +1,6 @@
 import { addon } from '../bindings/addon.js';
 import type { NativeSlotFile } from '../bindings/slot-file.js';
-import { EBADMSG, ENOKEY, readError } from './slot-errors.js';
+import { ENOKEY, readError } from './slot-errors.js';
 import { TierValues } from './tier-values.js';
 import { valueMemory } from './value-memory.js';
 import { PENDING, type Handle, type Pending, type StoredRecord } from './value-store.js';
@@ -53,10 +53,10 @@ export class SlotRecords {
     return value;
   }
 
-  /** As {@link valueNow}, the whole record; never PENDING. */
-  recordNow(found: number | Buffer | undefined, handle: Handle): StoredRecord {
+  /** As {@link valueNow}, the whole record of whatever key it has; never PENDING. */
+  recordNow(found: number | Buffer, handle: Handle): StoredRecord {
     if (typeof found === 'object') return this.#parse(found);
-    if (found === undefined || found < 0) throw readError(found ?? -EBADMSG, handle);
+    if (found < 0) throw readError(found, handle);
     return this.#parse(this.#arenaRecord(found));
   }
 

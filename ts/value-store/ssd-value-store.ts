@@ -285,7 +285,8 @@ export class SsdValueStore implements ValueStore {
     const found = this.#native.get(handle, NO_KEY, 0, token);
     if (found !== null) {
       this.#fileSet.channel.unregister(token);
-      return this.#records.recordNow(found, handle);
+      // Asked for no key, the addon finds no other one.
+      return this.#records.recordNow(found as number | Buffer, handle);
     }
     this.#started();
     return new Promise((resolve, reject) => {

@@ -18,7 +18,7 @@ import { describeWorkload, workloadByName } from './workload.js';
 const USAGE = `Options:
   --states N      states to try (default 200000)
   --seed S        of the workloads (default 1)
-  --per-point N   states tried at one event, 'all' for every one (default 16)
+  --per-point N   states tried at one event, evenly chosen (default all of them)
   --workers N     processes (default: one per processor)
   --resume F      go on where the run that kept F up to date was stopped, and keep it up to date
   --workload W    only this workload, for example r7000012 or e3.411.7
@@ -30,7 +30,7 @@ async function main(): Promise<number> {
   const values = readOptions(USAGE, {
     states: { type: 'string', default: '200000' },
     seed: { type: 'string', default: '1' },
-    'per-point': { type: 'string', default: '16' },
+    'per-point': { type: 'string' },
     workers: { type: 'string', default: String(availableParallelism()) },
     workload: { type: 'string' },
     sequences: { type: 'string' },
@@ -39,7 +39,7 @@ async function main(): Promise<number> {
   });
   if (values.replay !== undefined) return replay(values.replay);
   const perPoint =
-    values['per-point'] === 'all'
+    values['per-point'] === undefined
       ? Number.POSITIVE_INFINITY
       : readCount('per-point', values['per-point'], 1);
   const only = values.workload === undefined ? undefined : workloadByName(values.workload);

@@ -18,6 +18,12 @@ const SILENCE_CPU_MS = 30_000;
 const SILENCE_MS = 600_000;
 const WATCH_EVERY_MS = 2000;
 const PRINT_EVERY_MS = 5000;
+/**
+ * There is a worker for each processor: V8's own threads would take it from another one, which made two
+ * workers take 1.6 times as long. And a heap that begins small is marked again and again for a few
+ * megabytes: with room from the start a tenth less time goes.
+ */
+const V8_OPTIONS = ['--single-threaded', '--initial-heap-size=400'] as const;
 /** USER_HZ, in which the kernel counts for programs. */
 const TICKS_PER_SECOND = 100;
 
@@ -167,9 +173,7 @@ function startWorker(
   const perPoint = Number.isFinite(options.perPoint) ? options.perPoint : null;
   const given: WorkerOptions = { ...options, perPoint };
   const args = [program, JSON.stringify(given), positionFile];
-  // There is a worker for each processor: V8's own threads would take it from another one, which made
-  // two workers take 1.6 times as long.
-  return spawn(process.execPath, ['--single-threaded', ...args], {
+  return spawn(process.execPath, [...V8_OPTIONS, ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
 }

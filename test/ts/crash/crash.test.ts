@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 
 // Processes of their own: a store that hangs or crashes the process is a finding like any other,
 // and two processors are used. `npm run test:crash` runs as many states as one likes.
-// They take three and a half minutes of two processors that have nothing else to do; other files of tests run
+// They take three minutes of two processors that have nothing else to do; other files of tests run
 // at the same time.
 const STATES = 300_000;
 const TIMEOUT_MS = 25 * 60_000;

@@ -3,7 +3,13 @@ import type { SimDisk } from '../../../ts/bindings/addon.js';
 import { isCairnError } from '../../../ts/common/errors.js';
 import type { Store } from '../../../ts/index.js';
 import { newSimDisk } from '../../support/sim-disk.js';
-import { abandon, openSmall, smallConfig } from '../../support/robustness/small-stores.js';
+import { Resealer } from '../../support/robustness/reseal.js';
+import {
+  abandon,
+  makeSmallStore,
+  openSmall,
+  smallConfig,
+} from '../../support/robustness/small-stores.js';
 
 const CONFIG = smallConfig('SSD_VALUE_STORE', { index: { type: 'SSD' } });
 const CACHE_PAGES = 8;
@@ -222,6 +228,20 @@ describe('a store with its index on the device', () => {
       { code: 'CAIRN_CORRUPTION', file: 'index' },
     );
     await abandon(disk, first);
+    disk.release();
+  });
+
+  it('tells a page of another version from a damaged one', async () => {
+    const small = await makeSmallStore('SSD_VALUE_STORE', true, { index: 'SSD_EXTENDIBLE_HASH' });
+    const disk = small.copy();
+    const bytes = Buffer.from(disk.readFile('index') as Uint8Array);
+    for (let page = 4096; page < bytes.length; page += 4096) bytes.writeUInt16LE(2, page + 8);
+    disk.writeFile('index', bytes);
+    new Resealer(disk).files(['index'], []);
+    await assert.rejects(openSmall(disk, small.config), {
+      code: 'CAIRN_INCOMPATIBLE',
+      file: 'index',
+    });
     disk.release();
   });
 });

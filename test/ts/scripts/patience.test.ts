@@ -7,7 +7,7 @@ import { withDirectory } from '../../support/stores.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const MOCHA = join(ROOT, 'node_modules', 'mocha', 'bin', '_mocha');
-const PATIENCE = join(ROOT, 'scripts', 'coverage', 'patience.mjs');
+const PATIENCE = join(ROOT, 'scripts', 'patience.mjs');
 
 /** Each place where a limit may be set, and none that is kept. */
 const SLOW = `

@@ -1,5 +1,5 @@
 // Mocha with patience, by --require: the limits that suites set for themselves are for a quiet machine
-// and an addon that does not count. What hangs still ends.
+// and an addon that neither counts nor is watched. What hangs still ends.
 import mocha from 'mocha';
 
 const LIMIT_MS = 600_000;
