@@ -21,15 +21,16 @@ export interface CrashState {
   readonly twice?: boolean;
 }
 
-/** Up to so many free bits every combination is tried. */
-const EXHAUSTIVE_BITS = 12;
+/** Up to so many free sectors, or pages, every combination is tried. */
+const EXHAUSTIVE_SECTORS = 12;
+const EXHAUSTIVE_PAGES = 6;
 const SECTOR_BYTES = 512;
 const PAGE_BYTES = 4096;
 
 /**
- * The states tried at a point: all of them when there are at most 2^12, else all prefixes, all but
- * one and one alone by 4 KiB, then `randomCount` seeded ones; and always what a killed process
- * leaves behind.
+ * The states tried at a point: every combination of up to 12 free sectors of 512 B; of more, every
+ * combination of up to 6 pages of 4 KiB, or all prefixes, all but one and one alone of these, then
+ * `randomCount` seeded ones of both; and always what a killed process leaves behind.
  */
 export function* choicesAt(
   disk: SimDisk,
@@ -41,20 +42,26 @@ export function* choicesAt(
   yield { kind: 'all' };
   if (sectors === 0) return;
   yield { kind: 'kill', seed: random.next(), sectorBytes: SECTOR_BYTES };
-  if (sectors <= EXHAUSTIVE_BITS) {
-    for (let mask = 0; mask < 2 ** sectors - 1; mask++) {
-      yield { kind: 'mask', mask, sectorBytes: SECTOR_BYTES };
-    }
+  if (sectors <= EXHAUSTIVE_SECTORS) {
+    yield* combinations(sectors, SECTOR_BYTES);
     return;
   }
   const pages = disk.freeBits(point, PAGE_BYTES);
-  for (let n = 0; n < pages; n++) yield { kind: 'prefix', n, sectorBytes: PAGE_BYTES };
-  for (let n = 0; n < pages; n++) yield { kind: 'dropOne', n, sectorBytes: PAGE_BYTES };
-  for (let n = 0; n < pages; n++) yield { kind: 'keepOne', n, sectorBytes: PAGE_BYTES };
+  if (pages <= EXHAUSTIVE_PAGES) yield* combinations(pages, PAGE_BYTES);
+  else {
+    for (const kind of ['prefix', 'dropOne', 'keepOne'] as const) {
+      for (let n = 0; n < pages; n++) yield { kind, n, sectorBytes: PAGE_BYTES };
+    }
+  }
   for (let at = 0; at < randomCount; at++) {
     const sectorBytes = at % 2 === 0 ? SECTOR_BYTES : PAGE_BYTES;
     yield { kind: 'random', seed: random.next(), sectorBytes };
   }
+}
+
+/** Of units that are kept; without the one of all. */
+function* combinations(units: number, sectorBytes: 512 | 4096): Generator<CrashChoice> {
+  for (let mask = 0; mask < 2 ** units - 1; mask++) yield { kind: 'mask', mask, sectorBytes };
 }
 
 /** `all` and `kill` keep what completed: there `process` acknowledgements count. */
