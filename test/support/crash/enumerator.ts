@@ -23,13 +23,13 @@ export interface CrashState {
 
 /** Up to so many free sectors, or pages, every combination is tried. */
 const EXHAUSTIVE_SECTORS = 12;
-const EXHAUSTIVE_PAGES = 6;
+const EXHAUSTIVE_PAGES = 4;
 const SECTOR_BYTES = 512;
 const PAGE_BYTES = 4096;
 
 /**
  * The states tried at a point: every combination of up to 12 free sectors of 512 B; of more, every
- * combination of up to 6 pages of 4 KiB, or all prefixes, all but one and one alone of these, then
+ * combination of up to 4 pages of 4 KiB, or all prefixes, all but one and one alone of these, then
  * `randomCount` seeded ones of both; and always what a killed process leaves behind.
  */
 export function* choicesAt(
