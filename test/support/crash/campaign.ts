@@ -65,6 +65,8 @@ export interface Progress {
 const EXTENDED = 0.2;
 /** Share of the states whose recovery is crashed as well. */
 const SECOND_CRASHES = 0.15;
+/** Of one event: most of many recoveries there are alike. */
+const SECOND_CRASHES_MAX = 16;
 /** Share of these in which the first crash is a kill, and the second may lose what was not synced. */
 const KILLED_FIRST = 0.5;
 const KILL: CrashState['choice'] = { kind: 'all' };
@@ -148,10 +150,11 @@ async function tryWorkload(
   const known = new KnownImages();
   for (let point = 0; point <= recording.disk.eventCount; point++) {
     const all = choicesAt(recording.disk, point, random, RANDOM_STATES);
+    let seconds = 0;
     for (const choice of sample(all, options.perPoint, random)) {
       if (isDone(options, tally)) break;
       const brief = !random.chance(EXTENDED);
-      const twice = random.chance(SECOND_CRASHES);
+      const twice = random.chance(SECOND_CRASHES) && seconds++ < SECOND_CRASHES_MAX;
       const first = twice && random.chance(KILLED_FIRST) ? KILL : choice;
       const state = { point, choice: first, brief, twice };
       await tryState(recording, state, random, tally, progress, known);
