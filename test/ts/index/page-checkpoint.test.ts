@@ -4,7 +4,12 @@ import { FileSet } from '../../../ts/bindings/file-set.js';
 import { KeyHasher } from '../../../ts/index/key-hash.js';
 import { SsdIndex } from '../../../ts/index/ssd-index.js';
 import { allocatedBytes, newSimDisk } from '../../support/sim-disk.js';
+import { withDirectory } from '../../support/stores.js';
 
+const OPTIONS = {
+  ...{ backend: 'POSIX' as const, queueDepth: 32, flushEvery: 4, busyPollUs: 0, threads: 1 },
+  ...{ readOnly: false, create: true, lockTimeoutMs: 0 },
+};
 const STORE_ID = Uint8Array.from({ length: 16 }, (_, at) => at + 1);
 const HASH_KEY = new Uint8Array(16).fill(7);
 const hasher = new KeyHasher(HASH_KEY);
@@ -16,7 +21,11 @@ function hashOf(key: number): Int32Array {
 
 /** A few keys make many buckets. */
 function indexOn(disk: SimDisk, cachePages = 4096): SsdIndex {
-  return new SsdIndex(FileSet.simulate(disk), {
+  return indexIn(FileSet.simulate(disk), cachePages);
+}
+
+function indexIn(fileSet: FileSet, cachePages: number): SsdIndex {
+  return new SsdIndex(fileSet, {
     hashKey: HASH_KEY,
     storeId: STORE_ID,
     cachePages,
@@ -74,6 +83,40 @@ describe('a checkpoint of an index on the device', () => {
     index.close();
     disk.release();
   });
+
+  it('waits for images of buckets that were split while these were on their way', () =>
+    withDirectory(async (path) => {
+      // Unlike those of a simulated disk, these writes end one after the other.
+      const fileSet = await FileSet.openDirectory(path, OPTIONS);
+      const index = indexIn(fileSet, 4096);
+      await index.pages.adopted();
+      let end = 600;
+      put(index, 1, end);
+      let before = end;
+      let pieces: readonly Uint8Array[] = [];
+      // The first ones make room in the file; then all pages are written at once.
+      for (let turn = 0; turn < 12; turn++) {
+        before = end;
+        put(index, 1, before);
+        const written = index.pages.checkpoint();
+        for (; end < before + 30; end++) {
+          await Promise.resolve();
+          put(index, end, end + 1);
+        }
+        pieces = await written;
+        index.pages.checkpointInForce();
+      }
+      const again = indexIn(fileSet, 4096);
+      for (const piece of pieces) await again.pages.adopt(piece);
+      await again.pages.adopted();
+      for (let key = 1; key < end; key++) {
+        const found = again.get(hashOf(key));
+        assert.ok(found === key || (found === 0 && key >= before), `${key}: ${found}`);
+      }
+      again.close();
+      index.close();
+      await fileSet.dispose();
+    }));
 
   it('is refused when there is no space for its pages, and made when there is', async () => {
     const disk = newSimDisk({});

@@ -26,6 +26,29 @@ async function holds(store: Store, contents: ReadonlyMap<string, Buffer>): Promi
   for (const [key, value] of contents) assert.ok((await store.get(key))?.equals(value), key);
 }
 
+/** One chunk of the checkpoint of a store in memory is damaged. */
+async function salvagesRecords(config: ResolvedConfig): Promise<void> {
+  const disk = newSimDisk({});
+  const first = await openSmall(disk, config);
+  const contents = new Map<string, Buffer>();
+  for (let n = 0; n < 60; n++) contents.set(`key ${n}`, bytesOf(n, 100_000));
+  for (const [key, value] of contents) await first.put(key, value, { durability: 'none' });
+  await first.close();
+  const name = disk.fileNames().find((each) => each.startsWith('checkpoint-')) as string;
+  const chunks = chunksOf(Buffer.from(disk.readFile(name) as Uint8Array));
+  assert.ok(chunks.length >= 4, `${chunks.length} chunks`);
+  const damaged = chunks[chunks.length >> 1] as number;
+  disk.flipBit(name, damaged + 5000, 1);
+  const damage = new DamageList();
+  const found = new Map<string, Buffer>();
+  await usingSmallDamaged(disk, config, damage.add, async (parts) => {
+    for await (const [key, value] of entriesOf(parts, damage)) found.set(String(key), value);
+  });
+  assert.deepEqual(damage.listed.map(({ file, offset }) => [file, offset])[0], [name, damaged]);
+  assert.ok(found.size > 0 && found.size < 50, `${found.size} records`);
+  for (const [key, value] of found) assert.ok(contents.get(key)?.equals(value), key);
+}
+
 describe('recovery', () => {
   it('gives back the memory of what the log replaces or deletes, also below an index on the device', async () => {
     for (const more of [{}, SSD_INDEX]) {
@@ -76,25 +99,33 @@ describe('recovery', () => {
   });
 
   it('saves the records before a damaged chunk of a checkpoint, and none that it guessed', async () => {
-    const disk = newSimDisk({});
-    const config = memoryConfig();
+    await salvagesRecords(memoryConfig());
+  });
+
+  it('saves those of a pool without the pool, and what names its places is not for others', function () {
+    return withSharedMemory(this, (path) =>
+      salvagesRecords(
+        memoryConfig({ value: { path, dram_allocator: { type: 'PERSIST_LOOP_SLAB' } } }),
+      ),
+    );
+  });
+
+  it('is refused when the log changes pages of the index that are damaged', async () => {
+    const disk = newSimDisk({ record: true });
+    const config = smallConfig('SSD_VALUE_STORE', SSD_INDEX);
     const first = await openSmall(disk, config);
-    const contents = new Map<string, Buffer>();
-    for (let n = 0; n < 60; n++) contents.set(`key ${n}`, bytesOf(n, 100_000));
-    for (const [key, value] of contents) await first.put(key, value, { durability: 'none' });
-    await first.close();
-    const name = disk.fileNames().find((each) => each.startsWith('checkpoint-')) as string;
-    const chunks = chunksOf(Buffer.from(disk.readFile(name) as Uint8Array));
-    assert.ok(chunks.length >= 4, `${chunks.length} chunks`);
-    disk.flipBit(name, chunks[1]! + 5000, 1);
-    const damage = new DamageList();
-    const found = new Map<string, Buffer>();
-    await usingSmallDamaged(disk, config, damage.add, async (parts) => {
-      for await (const [key, value] of entriesOf(parts, damage)) found.set(String(key), value);
-    });
-    assert.deepEqual(damage.listed.map(({ file, offset }) => [file, offset])[0], [name, chunks[1]]);
-    assert.ok(found.size > 0 && found.size < 30, `${found.size} records`);
-    for (const [key, value] of found) assert.ok(contents.get(key)?.equals(value), key);
+    const putAll = async (): Promise<void> => {
+      for (let n = 0; n < 400; n++) await first.put(`key ${n}`, 'value', { durability: 'none' });
+    };
+    await putAll();
+    await first.checkpoint();
+    await putAll();
+    await first.flush();
+    await abandon(disk, first);
+    const left = disk.crash(disk.eventCount, { kind: 'all' });
+    const { length } = left.readFile('index') as Uint8Array;
+    for (let page = 4096; page < length; page += 4096) left.flipBit('index', page + 100, 3);
+    await assert.rejects(openSmall(left, config), { code: 'CAIRN_CORRUPTION', file: 'index' });
   });
 
   it('takes over what a crash left of checkpoints that are not in force', async () => {
