@@ -179,7 +179,7 @@ export const LOG_PLANTS: readonly Plant[] = [
         'const { writtenSequence: durableSequence } = log;\n    if',
       ],
     ],
-    caughtBy: crash('r1000005'),
+    caughtBy: crash('r1000044'),
   },
   {
     name: 'manifest-name-unsynced',

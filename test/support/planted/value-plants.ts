@@ -127,7 +127,7 @@ export const VALUE_PLANTS: readonly Plant[] = [
         '    if (this.#next === undefined) return this.#running;\n    this.#next ??= this.#running.then(',
       ],
     ],
-    caughtBy: crash('r1000002'),
+    caughtBy: crash('r1000008'),
   },
   {
     name: 'move-unsynced',

@@ -54,7 +54,7 @@ const SUBMITTED: Workloads = [
 /** Several times: whether requests are under way as the ring breaks is a matter of time. */
 const BREAKING: Workloads = [
   ...SUBMITTED,
-  ...Array.from({ length: 4 }, () => ['values of megabytes', 'open'] as const),
+  ...Array.from({ length: 9 }, () => ['values of megabytes', 'open'] as const),
 ];
 
 const KINDS: readonly FaultKind[] = [
