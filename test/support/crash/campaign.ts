@@ -61,7 +61,7 @@ export interface Progress {
   states(tally: Tally): void;
 }
 
-/** Share of the states that are written to, closed and opened again after the recovery. */
+/** Share of the states that, if they are opened, are written to, closed and opened again. */
 const EXTENDED = 0.2;
 /** Share of the states whose recovery is crashed as well. */
 const SECOND_CRASHES = 0.15;

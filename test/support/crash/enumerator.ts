@@ -128,14 +128,14 @@ export async function checkState(
     // The disk knows what of its bytes is not durable yet.
     const killedFirst = state.twice === true && choice.kind === 'all';
     const mayBeKnown = state.twice !== true || (met && !killedFirst);
-    const before = mayBeKnown ? known?.find(disk, !brief) : undefined;
+    const before = mayBeKnown ? known?.find(disk) : undefined;
     if (before !== undefined) {
       check(before.contents);
       disk.release();
       return { violation: undefined, known: true, recovered: undefined };
     }
     const recovered = await recoverOnce(recording, disk, brief, check, known);
-    known?.add(disk, { contents: recovered.contents, extended: !brief });
+    known?.add(disk, recovered.contents);
     return { violation: undefined, recovered };
   } catch (error) {
     disk?.release();
@@ -204,7 +204,7 @@ async function readAgain(
 ): Promise<Contents> {
   const { workload, config } = recording;
   const restarted = disk.restart(false);
-  const before = known?.find(restarted, false);
+  const before = known?.find(restarted);
   if (before !== undefined) {
     disk.addPlacesRead(before.places);
     restarted.release();
@@ -213,7 +213,7 @@ async function readAgain(
   const store = await openOn(restarted, config, workload);
   try {
     const contents = await readAll(store, keysToRead(recording));
-    known?.add(restarted, { contents, extended: false });
+    known?.add(restarted, contents);
     disk.addPlacesRead(restarted.placesRead());
     return contents;
   } finally {

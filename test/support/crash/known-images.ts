@@ -1,21 +1,17 @@
 import type { SimDisk } from '../../../ts/bindings/addon.js';
 import type { Contents } from './oracle.js';
+import { differenceOf } from './store.js';
 
-/** What a recovery gave. */
 export interface KnownImage {
+  /** What its recovery gave. */
   readonly contents: Contents;
-  /** It was written to, closed and opened again as well. */
-  readonly extended: boolean;
-}
-
-export interface FoundImage extends KnownImage {
   /** What it was opened with had been read there. */
   readonly places: Uint32Array;
 }
 
 interface ReadSet {
   readonly places: Uint32Array;
-  readonly images: Map<string, KnownImage>;
+  readonly images: Map<string, Contents>;
 }
 
 /** Those that were met last come first: neighbouring states read the same. */
@@ -28,6 +24,8 @@ const READ_SETS_MAX = 64;
  */
 export class KnownImages {
   readonly #whole = new Set<string>();
+  /** By their number and bytes. */
+  readonly #contents = new Map<string, Contents[]>();
   #sets: ReadSet[] = [];
 
   /** Was an image with the very same bytes met before? It counts as met from now on. */
@@ -38,26 +36,38 @@ export class KnownImages {
     return false;
   }
 
-  find(disk: SimDisk, extended: boolean): FoundImage | undefined {
+  find(disk: SimDisk): KnownImage | undefined {
     for (const [at, set] of this.#sets.entries()) {
-      const found = set.images.get(disk.imageHash(set.places));
-      if (found === undefined || (extended && !found.extended)) continue;
+      const contents = set.images.get(disk.imageHash(set.places));
+      if (contents === undefined) continue;
       this.#sets.splice(at, 1);
       this.#sets.unshift(set);
-      return { ...found, places: set.places };
+      return { contents, places: set.places };
     }
     return undefined;
   }
 
   /** @param disk which the image was opened on. */
-  add(disk: SimDisk, image: KnownImage): void {
+  add(disk: SimDisk, contents: Contents): void {
     const places = disk.placesRead();
     let set = this.#sets.find((one) => equalPlaces(one.places, places));
     if (set === undefined) {
       set = { places, images: new Map() };
       this.#sets = [set, ...this.#sets.slice(0, READ_SETS_MAX - 1)];
     }
-    set.images.set(disk.imageHash(places), image);
+    set.images.set(disk.imageHash(places), this.#once(contents));
+  }
+
+  /** Equal contents are held once: there are far more images than those. */
+  #once(contents: Contents): Contents {
+    let bytes = 0;
+    for (const value of contents.values()) bytes += value.length;
+    const size = `${contents.size}:${bytes}`;
+    const alike = this.#contents.get(size) ?? [];
+    this.#contents.set(size, alike);
+    const known = alike.find((one) => differenceOf(one, contents) === undefined);
+    if (known === undefined) alike.push(contents);
+    return known ?? contents;
   }
 }
 
