@@ -65,10 +65,10 @@ export interface Progress {
 const EXTENDED = 0.2;
 /** Share of the states whose recovery is crashed as well. */
 const SECOND_CRASHES = 0.15;
-/** Of one event: most of many recoveries there are alike. */
-const SECOND_CRASHES_MAX = 16;
 /** Share of these in which the first crash is a kill, and the second may lose what was not synced. */
 const KILLED_FIRST = 0.5;
+/** Second crashes of one event: most of many recoveries there are alike. */
+const SECOND_CRASHES_MAX = 16;
 const KILL: CrashState['choice'] = { kind: 'all' };
 const RANDOM_STATES = 24;
 const STATES_PER_TURN = 8;
