@@ -197,7 +197,8 @@ export class Checkpointer {
   /** As {@link holdSpace}, blocking; what fails is as it was. */
   holdSpaceSync(): void {
     try {
-      if (this.#parts.reserve?.holdSync(this.#bytesNeeded()) === true) this.#onHeld();
+      this.#parts.reserve?.holdSync(this.#bytesNeeded());
+      this.#onHeld();
     } catch (error) {
       if (!isCairnError(error)) throw error;
     }

@@ -22,10 +22,9 @@ export class CheckpointReserve {
   #file: FileId | undefined;
   /** There is a file of that name, opened or not. */
   #kept: boolean;
-  /** A checkpoint is written over it. */
+  /** A checkpoint is written over it: when it ends, {@link hold} is called again. */
   #taken = false;
   #holding: Promise<void> = Promise.resolve();
-  #queued = 0;
 
   private constructor(files: FileSet, inForce: () => number, kept: boolean) {
     this.#files = files;
@@ -53,16 +52,14 @@ export class CheckpointReserve {
    * @throws CairnError CAIRN_NO_SPACE, CAIRN_IO: they are as they were, or one is longer.
    */
   hold(bytes: number): Promise<void> {
-    this.#queued++;
     const held = this.#holding.then(() => this.#resize(alignUp(bytes, PAGE_BYTES)));
-    const done = (): void => void this.#queued--;
-    this.#holding = held.then(done, done);
+    this.#holding = held.catch(() => undefined);
     return held;
   }
 
-  /** As {@link hold}, blocking. False when that cannot be now. */
-  holdSync(bytes: number): boolean {
-    if (this.#taken || (this.#queued > 0 && this.#file === undefined)) return false;
+  /** As {@link hold}, blocking. */
+  holdSync(bytes: number): void {
+    if (this.#taken) return;
     const files = this.#files;
     const { native } = files;
     const open = (name: string, mode: OpenMode): FileId =>
@@ -76,14 +73,13 @@ export class CheckpointReserve {
     this.#kept = true;
     grow(RESERVE_FILE, this.#file);
     const id = this.#inForce();
-    if (id === 0) return true;
+    if (id === 0) return;
     const file = open(checkpointFileName(id), OPEN_EXISTING);
     try {
       grow(checkpointFileName(id), file);
     } finally {
       files.close(file);
     }
-    return true;
   }
 
   /** Becomes the file of checkpoint `id`. */
@@ -118,12 +114,20 @@ export class CheckpointReserve {
 
   async #resize(bytes: number): Promise<void> {
     if (this.#taken) return;
-    this.#file ??= await this.#files.open(RESERVE_FILE, OPEN_OR_CREATE);
-    this.#kept = true;
-    const size = this.#files.sizeOf(this.#file);
-    if (size < bytes) await this.#files.grow(this.#file, bytes);
-    else if (size > 2 * bytes + SLACK_BYTES) await this.#files.truncate(this.#file, bytes);
+    const file = this.#file ?? (await this.#opened());
+    const size = this.#files.sizeOf(file);
+    if (size < bytes) await this.#files.grow(file, bytes);
+    else if (size > 2 * bytes + SLACK_BYTES) await this.#files.truncate(file, bytes);
     await this.#growInForce(bytes);
+  }
+
+  async #opened(): Promise<FileId> {
+    const file = await this.#files.open(RESERVE_FILE, OPEN_OR_CREATE);
+    this.#kept = true;
+    // A blocking hold may have opened it meanwhile.
+    if (this.#file !== undefined) this.#files.close(file);
+    this.#file ??= file;
+    return this.#file;
   }
 
   async #growInForce(bytes: number): Promise<void> {

@@ -29,13 +29,13 @@ describe('the space for the next checkpoint', () => {
   it('is held in both files, blocking or not, and never less than before', async () => {
     for (const inForce of [0, 7]) {
       await withReserve(inForce, async (reserve, bytesOf) => {
-        assert.equal(reserve.holdSync(10_000), true);
+        reserve.holdSync(10_000);
         assert.equal(bytesOf(RESERVE_FILE), 12_288);
         assert.equal(bytesOf(IN_FORCE), inForce === 0 ? 0 : 12_288);
-        assert.equal(reserve.holdSync(5000), true);
+        reserve.holdSync(5000);
         assert.equal(bytesOf(RESERVE_FILE), 12_288);
         await reserve.hold(20_000);
-        assert.equal(reserve.holdSync(30_000), true);
+        reserve.holdSync(30_000);
         assert.equal(bytesOf(RESERVE_FILE), 32_768);
         assert.equal(bytesOf(IN_FORCE), inForce === 0 ? 0 : 32_768);
       });
@@ -51,30 +51,41 @@ describe('the space for the next checkpoint', () => {
       assert.equal(bytesOf(RESERVE_FILE), MIB);
     }));
 
-  it('is not held while a checkpoint is written over it, or its file is being opened', () =>
+  it('is not held while a checkpoint is written over it, whose end asks again', () =>
     withReserve(0, async (reserve, bytesOf) => {
-      const held = reserve.hold(8192);
-      assert.equal(reserve.holdSync(8192), false);
-      await held;
-      assert.equal(reserve.holdSync(8192), true);
+      await reserve.hold(8192);
       await reserve.take(9);
       assert.equal(bytesOf('checkpoint-9'), 8192);
-      assert.equal(reserve.holdSync(8192), false);
+      reserve.holdSync(8192);
       await reserve.hold(8192);
       assert.equal(bytesOf(RESERVE_FILE), 0);
       await reserve.put(9);
       assert.equal(bytesOf(RESERVE_FILE), 8192);
-      assert.equal(reserve.holdSync(16_384), true);
+      reserve.holdSync(16_384);
+      assert.equal(bytesOf(RESERVE_FILE), 16_384);
+    }));
+
+  it('is held by a blocking call while its file is being opened', () =>
+    withReserve(7, async (reserve, bytesOf, disk) => {
+      const held = reserve.hold(8192);
+      await Promise.resolve();
+      reserve.holdSync(12_288);
+      assert.equal(bytesOf(RESERVE_FILE), 12_288);
+      await held;
+      await reserve.hold(16_384);
+      assert.deepEqual([bytesOf(RESERVE_FILE), bytesOf(IN_FORCE)], [16_384, 16_384]);
+      assert.deepEqual(disk.hazards(), []);
     }));
 
   it('is as it was when there is no more', () =>
     withReserve(7, async (reserve, bytesOf, disk) => {
-      assert.equal(reserve.holdSync(8192), true);
+      reserve.holdSync(8192);
       for (const hold of [() => reserve.hold(MIB), async () => reserve.holdSync(MIB)]) {
         disk.inject({ operation: 'grow', nth: 1, errno: 'ENOSPC' });
         await assert.rejects(hold, (error) => isCairnError(error, 'CAIRN_NO_SPACE'));
         assert.equal(bytesOf(RESERVE_FILE), 8192);
       }
-      assert.equal(reserve.holdSync(MIB), true);
+      reserve.holdSync(MIB);
+      assert.equal(bytesOf(RESERVE_FILE), MIB);
     }));
 });

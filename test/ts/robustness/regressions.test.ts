@@ -386,4 +386,30 @@ describe('what was wrong once', () => {
     }
     assert.ok(ended > 0);
   });
+
+  it('takes a putSync on a device with space again at every moment of a checkpoint', async () => {
+    // Symptom: CAIRN_NO_SPACE on a device with space, where put() went on.
+    // Cause: while the reserve becomes a checkpoint, or is opened, it cannot be made longer at once, and
+    // only hold() left that to the end of the checkpoint.
+    // Fix: holdSync() does as well, and opens it itself.
+    const full = { code: 'CAIRN_NO_SPACE' };
+    for (let ticks = 0; ticks < 60; ticks++) {
+      const disk = newSimDisk();
+      const store = await openSmall(disk, smallConfig('DRAM_VALUE_STORE'));
+      const fill = async (): Promise<void> => {
+        for (let at = 0; at < 400; at++) await store.batchPut([`key-${at}`], [bytesOf(at, 5000)]);
+      };
+      disk.setCapacity(1);
+      await assert.rejects(fill(), full);
+      assert.throws(() => store.putSync('now', 'there is none'), full);
+      disk.setCapacity(0);
+      const checkpoint = store.checkpoint();
+      for (let tick = 0; tick < ticks; tick++) await new Promise<void>(process.nextTick);
+      store.putSync('now', `there is some after ${ticks}`);
+      await checkpoint;
+      assert.equal(String(await store.get('now')), `there is some after ${ticks}`);
+      await store.close();
+      disk.release();
+    }
+  });
 });
