@@ -8,6 +8,8 @@ import { countResults, inRoot, root, run } from './support.mjs';
 
 /** Files of tests at once: more would keep each other's stores waiting for the device. */
 const JOBS_MAX = 4;
+/** Starts a process for each processor: what ran beside it would only take them from each other. */
+const ALONE = inRoot('test', 'ts', 'crash', 'crash.test.ts');
 const forMocha = process.argv.slice(2);
 
 /** Runs a program with its output shown and kept. */
@@ -40,14 +42,13 @@ if (!run(process.execPath, [inRoot('scripts', 'setup.mjs')])) {
 
 const results = [];
 results.push(await follow(process.execPath, [inRoot('scripts', 'test-native.mjs')]));
-const files = testFiles('test/ts');
-const mocha = inRoot('node_modules', 'mocha', 'bin', 'mocha.js');
-if (files.length > 0) {
-  // Files that compute (damage, faults, crash states) and files that wait for devices and timers.
-  const jobs = String(Math.min(availableParallelism(), JOBS_MAX));
-  const args = [mocha, '--reporter', 'spec', '--parallel', '--jobs', jobs, ...forMocha, ...files];
-  results.push(await follow(process.execPath, args));
-}
+const mocha = [inRoot('node_modules', 'mocha', 'bin', 'mocha.js'), '--reporter', 'spec'];
+results.push(await follow(process.execPath, [...mocha, ...forMocha, ALONE]));
+// Files that compute (damage, faults) and files that wait for devices and timers.
+const jobs = String(Math.min(availableParallelism(), JOBS_MAX));
+const files = testFiles('test/ts').filter((file) => file !== ALONE);
+const parallel = [...mocha, '--parallel', '--jobs', jobs, ...forMocha, ...files];
+results.push(await follow(process.execPath, parallel));
 // With a selection of tests the threads under sanitizers are not what is asked for.
 if (forMocha.length === 0) {
   results.push(await follow(process.execPath, [inRoot('scripts', 'test-asan.mjs'), '--short']));

@@ -1,5 +1,5 @@
 import { choicesAt, checkState, formatState } from './enumerator.js';
-import type { CrashState } from './enumerator.js';
+import type { CrashState, Recovered } from './enumerator.js';
 import { KnownImages } from './known-images.js';
 import { SeededRandom } from './random.js';
 import { record } from './recording.js';
@@ -17,14 +17,17 @@ export interface CampaignOptions {
   readonly seed: number;
   /** Ends after that many. */
   readonly states: number;
-  /** States tried at one point; the rest of them is left to other seeds. Infinity: all. */
+  /** States tried at a point that has more than a few; the rest is left to other seeds. Infinity: all. */
   readonly perPoint: number;
   /** This process takes every `workers`-th workload, beginning with `worker`. */
   readonly worker: number;
   readonly workers: number;
   /** Only this one, at all points. */
   readonly only?: Workload | undefined;
-  /** Only the enumerated ones of up to so many steps, each of them once. */
+  /**
+   * Only the enumerated ones of up to so many steps, each of them once, from its last step on: what
+   * comes before is a shorter one.
+   */
   readonly sequences?: number | undefined;
   /** Where an earlier run of this worker came to. */
   readonly from?: Place | undefined;
@@ -61,12 +64,17 @@ export interface Progress {
   states(tally: Tally): void;
 }
 
+/** All states of a point with no more are tried: what four free sectors leave, and a kill. */
+const FEW_STATES = 17;
 /** Share of the states that, if they are opened, are written to, closed and opened again. */
 const EXTENDED = 0.2;
-/** Share of the states whose recovery is crashed as well. */
+/** Share of the states after which a recovery is crashed as well. */
 const SECOND_CRASHES = 0.15;
-/** Share of these in which the first crash is a kill, and the second may lose what was not synced. */
-const KILLED_FIRST = 0.5;
+/**
+ * Share of these in which that is the recovery from a kill there, made once for an event: the second
+ * crash may lose what was not synced before the first.
+ */
+const KILLED_FIRST = 0.33;
 /** Second crashes of one event: most of many recoveries there are alike. */
 const SECOND_CRASHES_MAX = 16;
 const KILL: CrashState['choice'] = { kind: 'all' };
@@ -138,6 +146,15 @@ function scattered(length: number, seed: number, turn: number): Workload {
   return enumeratedWorkload(length, (((turn + seed * SEED_TURNS) % count) * stride) % count);
 }
 
+/** What the states of a point have in common. */
+interface Tried {
+  readonly recording: Recording;
+  readonly random: SeededRandom;
+  readonly tally: Tally;
+  readonly progress: Progress;
+  readonly known: KnownImages;
+}
+
 async function tryWorkload(
   workload: Workload,
   options: CampaignOptions,
@@ -147,20 +164,35 @@ async function tryWorkload(
   const recording = await recordOrReport(workload, tally);
   if (recording === undefined) return;
   const random = new SeededRandom(options.seed ^ workload.seed);
-  const known = new KnownImages();
-  for (let point = 0; point <= recording.disk.eventCount; point++) {
-    const all = choicesAt(recording.disk, point, random, RANDOM_STATES);
-    let seconds = 0;
-    for (const choice of sample(all, options.perPoint, random)) {
-      if (isDone(options, tally)) break;
-      const brief = !random.chance(EXTENDED);
-      const twice = random.chance(SECOND_CRASHES) && seconds++ < SECOND_CRASHES_MAX;
-      const first = twice && random.chance(KILLED_FIRST) ? KILL : choice;
-      const state = { point, choice: first, brief, twice };
-      await tryState(recording, state, random, tally, progress, known);
-    }
+  const tried: Tried = { recording, random, tally, progress, known: new KnownImages() };
+  const from = options.sequences === undefined ? 0 : recording.lastStepAt;
+  for (let point = from; point <= recording.disk.eventCount; point++) {
+    await tryPoint(tried, point, options);
   }
   recording.disk.release();
+}
+
+async function tryPoint(tried: Tried, point: number, options: CampaignOptions): Promise<void> {
+  const { recording, random, tally } = tried;
+  const choices = choicesAt(recording.disk, point, random, RANDOM_STATES);
+  const size = choices.count <= FEW_STATES ? choices.count : options.perPoint;
+  const kill: CrashState = { point, choice: KILL, brief: !random.chance(EXTENDED), twice: true };
+  let killed: Recovered | undefined;
+  let seconds = 0;
+  for (const index of sample(choices.count, size, random)) {
+    if (isDone(options, tally)) break;
+    const choice = choices.at(index);
+    const brief = !random.chance(EXTENDED);
+    const twice = random.chance(SECOND_CRASHES) && seconds++ < SECOND_CRASHES_MAX;
+    const killedFirst = twice && random.chance(KILLED_FIRST);
+    const state: CrashState = { point, choice, brief, twice: twice && !killedFirst };
+    const recovered = await tryState(tried, state);
+    if (state.twice === true && recovered !== undefined) await trySecond(tried, state, recovered);
+    recovered?.disk.release();
+    if (killedFirst) killed ??= await recoverFrom(tried, kill);
+    if (killedFirst && killed !== undefined) await trySecond(tried, kill, killed);
+  }
+  killed?.disk.release();
 }
 
 async function recordOrReport(workload: Workload, tally: Tally): Promise<Recording | undefined> {
@@ -177,38 +209,41 @@ async function recordOrReport(workload: Workload, tally: Tally): Promise<Recordi
   }
 }
 
-async function tryState(
-  recording: Recording,
-  state: CrashState,
-  random: SeededRandom,
-  tally: Tally,
-  progress: Progress,
-  known: KnownImages,
-): Promise<void> {
-  progress.begin(recording.workload, state);
-  const verdict = await checkState(recording, state, undefined, known);
-  const { violation, recovered } = verdict;
+async function tryState(tried: Tried, state: CrashState): Promise<Recovered | undefined> {
+  const { progress, tally } = tried;
+  const recovered = await recoverFrom(tried, state);
   tally.states++;
-  if (verdict.known !== true) tally.opened++;
-  if (verdict.known !== true) await letFinalizersRun(tally);
-  if (violation !== undefined) report(recording.workload, formatState(state), violation, tally);
   progress.states(tally);
-  if (recovered === undefined) return;
-  if (state.twice === true) {
-    const point = random.below(recovered.closed + 1);
-    const choices = choicesAt(recovered.disk, point, random, 4);
-    for (const choice of sample(choices, 1, random)) {
-      const both: CrashState = { ...state, twice: false, second: { point, choice } };
-      progress.begin(recording.workload, both);
-      const again = await checkState(recording, both, recovered, known);
-      again.recovered?.disk.release();
-      tally.states++;
-      if (again.known !== true) tally.opened++;
-      if (again.violation === undefined) continue;
-      report(recording.workload, formatState(both), again.violation, tally);
-    }
+  return recovered;
+}
+
+/** @returns undefined when the state is known, or wrong, which is reported. */
+async function recoverFrom(
+  { recording, tally, progress, known }: Tried,
+  state: CrashState,
+  first?: Recovered,
+): Promise<Recovered | undefined> {
+  progress.begin(recording.workload, state);
+  const verdict = await checkState(recording, state, first, known);
+  if (verdict.known !== true) {
+    tally.opened++;
+    await letFinalizersRun(tally);
   }
-  recovered.disk.release();
+  const { violation, recovered } = verdict;
+  if (violation !== undefined) report(recording.workload, formatState(state), violation, tally);
+  return recovered;
+}
+
+/** Crashes the recovery of a state once more, at one of its events. */
+async function trySecond(tried: Tried, state: CrashState, first: Recovered): Promise<void> {
+  const { random, tally } = tried;
+  const point = random.below(first.closed + 1);
+  const choices = choicesAt(first.disk, point, random, 4);
+  const choice = choices.at(random.below(choices.count));
+  const both: CrashState = { ...state, twice: false, second: { point, choice } };
+  const recovered = await recoverFrom(tried, both, first);
+  recovered?.disk.release();
+  tally.states++;
 }
 
 /**
@@ -224,17 +259,16 @@ function report(workload: Workload, state: string, message: string, tally: Tally
   tally.violations.push({ workload: workload.name, description, state, message });
 }
 
-/** At most `count` of them, evenly chosen (reservoir sampling); the order stays. */
-function sample<T>(items: Iterable<T>, count: number, random: SeededRandom): T[] {
-  const kept: { readonly at: number; readonly item: T }[] = [];
-  let at = 0;
-  for (const item of items) {
-    if (kept.length < count) kept.push({ at, item });
-    else {
-      const place = random.below(at + 1);
-      if (place < count) kept[place] = { at, item };
-    }
-    at++;
+/**
+ * At most `size` of the numbers below `count`, evenly chosen, in their order. Source: Floyd's algorithm,
+ * in Bentley, Programming Pearls: A sample of brilliance, CACM 30(9), 1987.
+ */
+function sample(count: number, size: number, random: SeededRandom): number[] {
+  if (size >= count) return Array.from({ length: count }, (_, index) => index);
+  const chosen = new Set<number>();
+  for (let last = count - size; last < count; last++) {
+    const index = random.below(last + 1);
+    chosen.add(chosen.has(index) ? last : index);
   }
-  return kept.sort((left, right) => left.at - right.at).map((entry) => entry.item);
+  return [...chosen].sort((left, right) => left - right);
 }

@@ -27,41 +27,51 @@ const EXHAUSTIVE_PAGES = 4;
 const SECTOR_BYTES = 512;
 const PAGE_BYTES = 4096;
 
+/** The states at a point: thousands perhaps, of which a few are tried; one is made when it is asked for. */
+export interface Choices {
+  readonly count: number;
+  /** @param index 0 to count - 1. */
+  at(index: number): CrashChoice;
+}
+
 /**
- * The states tried at a point: every combination of up to 12 free sectors of 512 B; of more, every
- * combination of up to 4 pages of 4 KiB, or all prefixes, all but one and one alone of these, then
+ * The states at a point: every combination of up to 12 free sectors of 512 B; of more, every
+ * combination of up to 4 pages of 4 KiB, or all prefixes, all but one and one alone of these, and
  * `randomCount` seeded ones of both; and always what a killed process leaves behind.
  */
-export function* choicesAt(
+export function choicesAt(
   disk: SimDisk,
   point: number,
   random: SeededRandom,
   randomCount: number,
-): Generator<CrashChoice> {
+): Choices {
   const sectors = disk.freeBits(point, SECTOR_BYTES);
-  yield { kind: 'all' };
-  if (sectors === 0) return;
-  yield { kind: 'kill', seed: random.next(), sectorBytes: SECTOR_BYTES };
-  if (sectors <= EXHAUSTIVE_SECTORS) {
-    yield* combinations(sectors, SECTOR_BYTES);
-    return;
-  }
+  const listed: CrashChoice[] = [{ kind: 'all' }];
+  if (sectors === 0) return withCombinations(listed, 0, SECTOR_BYTES);
+  listed.push({ kind: 'kill', seed: random.next(), sectorBytes: SECTOR_BYTES });
+  if (sectors <= EXHAUSTIVE_SECTORS) return withCombinations(listed, sectors, SECTOR_BYTES);
   const pages = disk.freeBits(point, PAGE_BYTES);
-  if (pages <= EXHAUSTIVE_PAGES) yield* combinations(pages, PAGE_BYTES);
-  else {
-    for (const kind of ['prefix', 'dropOne', 'keepOne'] as const) {
-      for (let n = 0; n < pages; n++) yield { kind, n, sectorBytes: PAGE_BYTES };
-    }
+  const exhaustive = pages <= EXHAUSTIVE_PAGES;
+  for (const kind of exhaustive ? [] : (['prefix', 'dropOne', 'keepOne'] as const)) {
+    for (let n = 0; n < pages; n++) listed.push({ kind, n, sectorBytes: PAGE_BYTES });
   }
   for (let at = 0; at < randomCount; at++) {
     const sectorBytes = at % 2 === 0 ? SECTOR_BYTES : PAGE_BYTES;
-    yield { kind: 'random', seed: random.next(), sectorBytes };
+    listed.push({ kind: 'random', seed: random.next(), sectorBytes });
   }
+  return withCombinations(listed, exhaustive ? pages : 0, PAGE_BYTES);
 }
 
-/** Of units that are kept; without the one of all. */
-function* combinations(units: number, sectorBytes: 512 | 4096): Generator<CrashChoice> {
-  for (let mask = 0; mask < 2 ** units - 1; mask++) yield { kind: 'mask', mask, sectorBytes };
+/** And every combination of units that are kept, but for that of all. */
+function withCombinations(
+  listed: readonly CrashChoice[],
+  units: number,
+  sectorBytes: 512 | 4096,
+): Choices {
+  return {
+    count: listed.length + 2 ** units - 1,
+    at: (index) => listed[index] ?? { kind: 'mask', mask: index - listed.length, sectorBytes },
+  };
 }
 
 /** `all` and `kill` keep what completed: there `process` acknowledgements count. */

@@ -15,6 +15,8 @@ export interface Recording {
   readonly config: ResolvedConfig;
   readonly disk: SimDisk;
   readonly oracle: Oracle;
+  /** Events before the last step; of a workload of one step 0. */
+  readonly lastStepAt: number;
 }
 
 const SMALL_BYTES = 40;
@@ -28,7 +30,8 @@ export async function record(workload: Workload): Promise<Recording> {
   const oracle = new Oracle();
   const driver = new Driver(workload, disk, config, oracle);
   await driver.run();
-  return { workload, config, disk, oracle };
+  const { lastStepAt } = driver;
+  return { workload, config, disk, oracle, lastStepAt };
 }
 
 class Driver {
@@ -40,6 +43,7 @@ class Driver {
   #store!: Store;
   #pending: Promise<unknown>[] = [];
   #lastKey = 0;
+  lastStepAt = 0;
 
   constructor(workload: Workload, disk: SimDisk, config: ResolvedConfig, oracle: Oracle) {
     this.#workload = workload;
@@ -55,7 +59,8 @@ class Driver {
     this.#put(this.#newKey(), SMALL_BYTES, 'sync');
     this.#put(this.#newKey(), SMALL_BYTES, 'sync');
     await this.#settle();
-    for (const step of this.#workload.steps) {
+    for (const [at, step] of this.#workload.steps.entries()) {
+      if (at > 0) this.lastStepAt = this.#disk.eventCount;
       await this.#step(step);
       if (!step.overlapped) await this.#settle();
     }
