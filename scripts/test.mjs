@@ -6,8 +6,11 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { countResults, inRoot, root, run } from './support.mjs';
 
-/** Files of tests at once: more would keep each other's stores waiting for the device. */
-const JOBS_MAX = 4;
+/**
+ * Files of tests at once, one more than there are processors: some wait for devices and timers while others
+ * compute. More would keep each other's stores waiting for the device.
+ */
+const JOBS = Math.min(availableParallelism() + 1, 4);
 /** Starts a process for each processor: what ran beside it would only take them from each other. */
 const ALONE = inRoot('test', 'ts', 'crash', 'crash.test.ts');
 const forMocha = process.argv.slice(2);
@@ -44,11 +47,13 @@ const results = [];
 results.push(await follow(process.execPath, [inRoot('scripts', 'test-native.mjs')]));
 const mocha = [inRoot('node_modules', 'mocha', 'bin', 'mocha.js'), '--reporter', 'spec'];
 results.push(await follow(process.execPath, [...mocha, ...forMocha, ALONE]));
-// Files that compute (damage, faults) and files that wait for devices and timers.
-const jobs = String(Math.min(availableParallelism(), JOBS_MAX));
-const files = testFiles('test/ts').filter((file) => file !== ALONE);
-const parallel = [...mocha, '--parallel', '--jobs', jobs, ...forMocha, ...files];
-results.push(await follow(process.execPath, parallel));
+// Damage and faults take longest: begun last, they would be waited for alone.
+const isLong = (file) => Number(file.startsWith(inRoot('test', 'ts', 'robustness')));
+const files = testFiles('test/ts')
+  .filter((file) => file !== ALONE)
+  .sort((left, right) => isLong(right) - isLong(left));
+const parallel = ['--parallel', '--jobs', String(JOBS), ...forMocha];
+results.push(await follow(process.execPath, [...mocha, ...parallel, ...files]));
 // With a selection of tests the threads under sanitizers are not what is asked for.
 if (forMocha.length === 0) {
   results.push(await follow(process.execPath, [inRoot('scripts', 'test-asan.mjs'), '--short']));

@@ -64,8 +64,8 @@ export interface Progress {
   states(tally: Tally): void;
 }
 
-/** All states of a point with no more are tried: what four free sectors leave, and a kill. */
-const FEW_STATES = 17;
+/** All states of a point with no more are tried: what five free sectors leave, and a kill. */
+const FEW_STATES = 33;
 /** Share of the states that, if they are opened, are written to, closed and opened again. */
 const EXTENDED = 0.2;
 /** Share of the states after which a recovery is crashed as well. */

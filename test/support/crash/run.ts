@@ -18,7 +18,7 @@ import { describeWorkload, workloadByName } from './workload.js';
 const USAGE = `Options:
   --states N      states to try (default 200000)
   --seed S        of the workloads (default 1)
-  --per-point N   states tried at one event, evenly chosen, where it has more than 17 (default all)
+  --per-point N   states tried at one event, evenly chosen, where it has more than 33 (default all)
   --workers N     processes (default: one per processor)
   --resume F      go on where the run that kept F up to date was stopped, and keep it up to date
   --workload W    only this workload, for example r7000012 or e3.411.7
