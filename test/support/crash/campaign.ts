@@ -25,8 +25,8 @@ export interface CampaignOptions {
   /** Only this one, at all points. */
   readonly only?: Workload | undefined;
   /**
-   * Only the enumerated ones of up to so many steps, each of them once, from its last step on: what
-   * comes before is a shorter one.
+   * Only the enumerated ones of up to so many steps, each of them once, in its last step: what comes
+   * before is a shorter one, and closing and a pause are steps.
    */
   readonly sequences?: number | undefined;
   /** Where an earlier run of this worker came to. */
@@ -165,8 +165,9 @@ async function tryWorkload(
   if (recording === undefined) return;
   const random = new SeededRandom(options.seed ^ workload.seed);
   const tried: Tried = { recording, random, tally, progress, known: new KnownImages() };
-  const from = options.sequences === undefined ? 0 : recording.lastStepAt;
-  for (let point = from; point <= recording.disk.eventCount; point++) {
+  const whole = { from: 0, to: recording.disk.eventCount };
+  const { from, to } = options.sequences === undefined ? whole : recording.lastStep;
+  for (let point = from; point <= to; point++) {
     await tryPoint(tried, point, options);
   }
   recording.disk.release();

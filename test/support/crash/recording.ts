@@ -15,8 +15,8 @@ export interface Recording {
   readonly config: ResolvedConfig;
   readonly disk: SimDisk;
   readonly oracle: Oracle;
-  /** Events before the last step; of a workload of one step 0. */
-  readonly lastStepAt: number;
+  /** Events before the last step and after it, until all that it began was acknowledged. */
+  readonly lastStep: { readonly from: number; readonly to: number };
 }
 
 const SMALL_BYTES = 40;
@@ -30,8 +30,8 @@ export async function record(workload: Workload): Promise<Recording> {
   const oracle = new Oracle();
   const driver = new Driver(workload, disk, config, oracle);
   await driver.run();
-  const { lastStepAt } = driver;
-  return { workload, config, disk, oracle, lastStepAt };
+  const { lastStep } = driver;
+  return { workload, config, disk, oracle, lastStep };
 }
 
 class Driver {
@@ -43,7 +43,8 @@ class Driver {
   #store!: Store;
   #pending: Promise<unknown>[] = [];
   #lastKey = 0;
-  lastStepAt = 0;
+  /** Of a workload of one step with what comes before it. */
+  lastStep = { from: 0, to: 0 };
 
   constructor(workload: Workload, disk: SimDisk, config: ResolvedConfig, oracle: Oracle) {
     this.#workload = workload;
@@ -60,11 +61,12 @@ class Driver {
     this.#put(this.#newKey(), SMALL_BYTES, 'sync');
     await this.#settle();
     for (const [at, step] of this.#workload.steps.entries()) {
-      if (at > 0) this.lastStepAt = this.#disk.eventCount;
+      if (at > 0) this.lastStep.from = this.#disk.eventCount;
       await this.#step(step);
       if (!step.overlapped) await this.#settle();
     }
     await this.#settle();
+    this.lastStep.to = this.#disk.eventCount;
     const count = this.#oracle.returnedCount;
     await this.#store.close();
     this.#oracle.allDurable(count, this.#disk.eventCount);

@@ -22,7 +22,7 @@ const USAGE = `Options:
   --workers N     processes (default: one per processor)
   --resume F      go on where the run that kept F up to date was stopped, and keep it up to date
   --workload W    only this workload, for example r7000012 or e3.411.7
-  --sequences N   every sequence of up to N steps on every kind of store, once, from its last step on,
+  --sequences N   every sequence of up to N steps on every kind of store, once, in its last step,
                   whatever --states says
   --replay T      one state: workload@point:choice:number:sectorBytes[/second crash]
 `;
