@@ -112,6 +112,7 @@ describe('command line: import', () => {
       ['{"key":"a","value":"1"}\n{"key":', /line 2: /],
       ['[1]\n', /line 1: not a JSON object/],
       ['{"value":"1"}\n', /line 1: no field "key"/],
+      ['{"key":"a"}\n', /line 1: no field "value"/],
       ['{"key":"a","value":1}\n', /line 1: field "value" is no string/],
       ['{"key":"","value":"1"}\n', /line 1: CAIRN_INVALID_KEY/],
     ] as const) {
