@@ -175,7 +175,7 @@ function runTests() {
   return [
     ...programs().map((program) => counted(program.slice(BUILD.length + 1), program, [])),
     ...ROOMS.map(room),
-    node('crash states', ...campaign, '--per-point', '1', '--seed', '1'),
+    node('crash states', ...campaign, '--per-point', '2', '--seed', '1'),
   ].every(Boolean);
 }
 

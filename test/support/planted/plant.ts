@@ -22,7 +22,7 @@ export const CRASH_STATES_MAX = 100_000;
 /** It comes to more workloads than these. */
 export const CRASH_WORKLOADS = 100;
 export const CRASH_SEED = 1;
-const CRASH_ARGS = ['--per-point', '1', '--seed', String(CRASH_SEED), '--states'];
+const CRASH_ARGS = ['--per-point', '2', '--seed', String(CRASH_SEED), '--states'];
 
 export function native(program: string, test = ''): Check {
   return { kind: 'native', program, test };

@@ -39,7 +39,7 @@ describe('a power cut or a kill (fault model F1, F2, F3)', function () {
   this.timeout(TIMEOUT_MS);
 
   it(`leaves a prefix of the writes in each of ${STATES} states, with all acknowledged ones`, async () => {
-    const args = ['--states', String(STATES), '--per-point', '1', '--seed', '1'];
+    const args = ['--states', String(STATES), '--per-point', '2', '--seed', '1'];
     const { status, summary, violations } = await campaign(args);
     assert.equal(status, 0, violations);
     assert.match(summary, /^\d{6,} passed, 0 failed$/m);
