@@ -4,6 +4,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -17,6 +18,8 @@ namespace cairn {
 namespace {
 
 constexpr std::chrono::milliseconds kRetryInterval(2);
+/// How long a refusal waits for the holder to be named: it takes the lock, then writes its number.
+constexpr std::chrono::milliseconds kNamingTime(250);
 
 /// Makes a new name in `parent` durable.
 void SyncParent(const std::string& parent) {
@@ -45,15 +48,18 @@ int MakeDirectories(const std::string& path) {
   return refused != 0 && ::stat(path.c_str(), &status) != 0 && errno == ENOENT ? refused : 0;
 }
 
-std::string HolderOf(int lock) {
+/// The process that wrote its number last, 0 when none did.
+long HolderOf(int lock) {
   std::array<char, 32> text{};
   const ssize_t size = ::pread(lock, text.data(), text.size(), 0);
   long pid = 0;
-  if (size <= 0 || std::from_chars(text.data(), text.data() + size, pid).ec != std::errc() ||
-      pid <= 0) {
-    return std::string(kLockFileName) + " (held by another process)";
-  }
-  return std::string(kLockFileName) + " (held by process " + std::to_string(pid) + ")";
+  if (size <= 0 || std::from_chars(text.data(), text.data() + size, pid).ec != std::errc()) return 0;
+  return std::max(pid, 0L);
+}
+
+std::string HeldBy(long pid) {
+  const std::string holder = pid == 0 ? "another process" : "process " + std::to_string(pid);
+  return std::string(kLockFileName) + " (held by " + holder + ")";
 }
 
 /// Best effort: the lock is what counts, the text only helps people.
@@ -119,8 +125,10 @@ Status TakeLock(LockedDirectory* target, const DirectoryOptions& options,
     if (cancel != nullptr && cancel->load()) {
       return Status(StatusCode::kClosed, "lock", kLockFileName, 0, ECANCELED);
     }
-    if (std::chrono::steady_clock::now() >= deadline) {
-      return Status(StatusCode::kLocked, "lock", HolderOf(lock.get()), 0, EWOULDBLOCK);
+    const auto now = std::chrono::steady_clock::now();
+    const long holder = now < deadline ? 0 : HolderOf(lock.get());
+    if (holder != 0 || now >= deadline + kNamingTime) {
+      return Status(StatusCode::kLocked, "lock", HeldBy(holder), 0, EWOULDBLOCK);
     }
     std::this_thread::sleep_for(kRetryInterval);
   }

@@ -5,6 +5,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -421,6 +422,26 @@ TEST(TheLockIsRefusedToASecondOpenerAndNamesTheHolder) {
   EXPECT_EQ(cancelled.status().error_number(), ECANCELED);
   const auto absent = OpenLockedDirectory(scratch.path() + "/none", {.create = false});
   EXPECT(absent.status().code() == StatusCode::kNotFound);
+}
+
+TEST(ARefusalWaitsForTheHolderOfTheLockToBeNamed) {
+  ScratchDirectory scratch;
+  const std::string path = scratch.path() + "/LOCK";
+  const UniqueFd lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!EXPECT(::flock(lock.get(), LOCK_EX) == 0)) return;
+  // It never says who it is.
+  const auto unnamed = OpenLockedDirectory(scratch.path(), {});
+  EXPECT(unnamed.status().code() == StatusCode::kLocked);
+  EXPECT_EQ(unnamed.status().file(), "LOCK (held by another process)");
+  // It has the lock and writes its number a moment later.
+  std::thread holder([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    EXPECT_EQ(::pwrite(lock.get(), "4711\n", 5, 0), 5);
+  });
+  const auto named = OpenLockedDirectory(scratch.path(), {});
+  holder.join();
+  EXPECT(named.status().code() == StatusCode::kLocked);
+  EXPECT_EQ(named.status().file(), "LOCK (held by process 4711)");
 }
 
 TEST(AReadOnlySetRefusesEveryChange) {

@@ -29,6 +29,8 @@ export interface CampaignOptions {
    * before is a shorter one, and closing and a pause are steps.
    */
   readonly sequences?: number | undefined;
+  /** States of a sequence that are tried, at events evenly chosen; undefined: at all, as perPoint says. */
+  readonly perSequence?: number | undefined;
   /** Where an earlier run of this worker came to. */
   readonly from?: Place | undefined;
 }
@@ -76,7 +78,7 @@ const SECOND_CRASHES = 0.15;
  */
 const KILLED_FIRST = 0.33;
 /** Second crashes of one event: most of many recoveries there are alike. */
-const SECOND_CRASHES_MAX = 16;
+const SECOND_CRASHES_MAX = 4;
 const KILL: CrashState['choice'] = { kind: 'all' };
 const RANDOM_STATES = 24;
 const STATES_PER_TURN = 8;
@@ -167,8 +169,9 @@ async function tryWorkload(
   const tried: Tried = { recording, random, tally, progress, known: new KnownImages() };
   const whole = { from: 0, to: recording.disk.eventCount };
   const { from, to } = options.sequences === undefined ? whole : recording.lastStep;
-  for (let point = from; point <= to; point++) {
-    await tryPoint(tried, point, options);
+  const events = to - from + 1;
+  for (const at of sample(events, options.perSequence ?? events, random)) {
+    await tryPoint(tried, from + at, options);
   }
   recording.disk.release();
 }
@@ -176,7 +179,9 @@ async function tryWorkload(
 async function tryPoint(tried: Tried, point: number, options: CampaignOptions): Promise<void> {
   const { recording, random, tally } = tried;
   const choices = choicesAt(recording.disk, point, random, RANDOM_STATES);
-  const size = choices.count <= FEW_STATES ? choices.count : options.perPoint;
+  const { perSequence, perPoint } = options;
+  const few = choices.count <= FEW_STATES ? choices.count : perPoint;
+  const size = perSequence === undefined ? few : 1;
   const kill: CrashState = { point, choice: KILL, brief: !random.chance(EXTENDED), twice: true };
   let killed: Recovered | undefined;
   let seconds = 0;

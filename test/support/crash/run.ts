@@ -3,7 +3,7 @@
 //
 //   npm run test:crash -- --states 1000000 --seed 7
 //   npm run test:crash -- --states 100000000 --resume build/crash.json
-//   npm run test:crash -- --sequences 3 --per-point 1 --resume build/sequences.json
+//   npm run test:crash -- --sequences 3 --per-sequence 2 --resume build/sequences.json
 //   npm run test:crash -- --replay r7000012@41:mask:5:512
 //
 // Progress goes to stderr; the last line is 'N passed, N failed', counted in states.
@@ -24,6 +24,8 @@ const USAGE = `Options:
   --workload W    only this workload, for example r7000012 or e3.411.7
   --sequences N   every sequence of up to N steps on every kind of store, once, in its last step,
                   whatever --states says
+  --per-sequence N
+                  states tried of each, at events evenly chosen (default: at all, as --per-point says)
   --replay T      one state: workload@point:choice:number:sectorBytes[/second crash]
 `;
 
@@ -35,23 +37,26 @@ async function main(): Promise<number> {
     workers: { type: 'string', default: String(availableParallelism()) },
     workload: { type: 'string' },
     sequences: { type: 'string' },
+    'per-sequence': { type: 'string' },
     replay: { type: 'string' },
     resume: { type: 'string' },
   });
   if (values.replay !== undefined) return replay(values.replay);
-  const perPoint =
-    values['per-point'] === undefined
-      ? Number.POSITIVE_INFINITY
-      : readCount('per-point', values['per-point'], 1);
+  const given = (name: 'per-point' | 'per-sequence' | 'sequences'): number | undefined =>
+    values[name] === undefined ? undefined : readCount(name, values[name], 1);
+  const sequences = given('sequences');
+  const perSequence = given('per-sequence');
+  if (perSequence !== undefined && sequences === undefined) {
+    throw new RangeError('--per-sequence is for --sequences');
+  }
   const only = values.workload === undefined ? undefined : workloadByName(values.workload);
   const workers = only === undefined ? readCount('workers', values.workers, 1) : 1;
-  const sequences =
-    values.sequences === undefined ? undefined : readCount('sequences', values.sequences, 1);
   const states = readCount('states', values.states, 1);
   const options: CampaignOptions = {
     seed: readCount('seed', values.seed),
     states: sequences === undefined ? Math.ceil(states / workers) : Number.MAX_SAFE_INTEGER,
-    perPoint,
+    perPoint: given('per-point') ?? Number.POSITIVE_INFINITY,
+    perSequence,
     worker: 0,
     workers,
     only,

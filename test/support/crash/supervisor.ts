@@ -95,10 +95,12 @@ function sum(reports: readonly Report[], name: 'states' | 'opened' | 'workloads'
 }
 
 /** What must be the same for the workloads to be. */
-function campaignOf({ seed, perPoint, workers, sequences }: CampaignOptions): string {
+function campaignOf(options: CampaignOptions): string {
+  const { seed, perPoint, perSequence, workers, sequences } = options;
   const which =
     sequences === undefined ? `seed ${seed}` : `sequences of ${sequences}, seed ${seed}`;
-  return `${which}, ${perPoint} per point, ${workers} workers`;
+  const tried = perSequence === undefined ? `${perPoint} per point` : `${perSequence} per sequence`;
+  return `${which}, ${tried}, ${workers} workers`;
 }
 
 function loadReports(options: CampaignOptions, file: string | undefined): Report[] {

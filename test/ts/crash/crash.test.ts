@@ -16,6 +16,7 @@ interface Outcome {
   readonly status: number | null;
   readonly summary: string;
   readonly violations: string;
+  readonly progress: string;
 }
 
 function campaign(args: readonly string[]): Promise<Outcome> {
@@ -30,7 +31,7 @@ function campaign(args: readonly string[]): Promise<Outcome> {
   return new Promise((resolve) => {
     child.on('close', (status) => {
       const violations = progress.slice(Math.max(0, progress.indexOf('VIOLATION')));
-      resolve({ status, summary, violations });
+      resolve({ status, summary, violations, progress });
     });
   });
 }
@@ -56,6 +57,13 @@ describe('a power cut or a kill (fault model F1, F2, F3)', function () {
     const another = await campaign(['--states', '900', '--seed', '2', ...resume]);
     assert.notEqual(another.status, 0, 'another seed is another campaign');
     rmSync(folder, { recursive: true });
+  });
+
+  it('is tried in every sequence of one step on every kind of store', async () => {
+    const args = ['--sequences', '1', '--per-sequence', '1'];
+    const { status, violations, progress } = await campaign(args);
+    assert.equal(status, 0, violations);
+    assert.match(progress, /in all \d+ of 896 workloads/);
   });
 
   it('leaves one in every state of the shortest workloads', async () => {
