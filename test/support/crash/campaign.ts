@@ -179,9 +179,7 @@ async function tryWorkload(
 async function tryPoint(tried: Tried, point: number, options: CampaignOptions): Promise<void> {
   const { recording, random, tally } = tried;
   const choices = choicesAt(recording.disk, point, random, RANDOM_STATES);
-  const { perSequence, perPoint } = options;
-  const few = choices.count <= FEW_STATES ? choices.count : perPoint;
-  const size = perSequence === undefined ? few : 1;
+  const size = sampleSize(choices.count, options);
   const kill: CrashState = { point, choice: KILL, brief: !random.chance(EXTENDED), twice: true };
   let killed: Recovered | undefined;
   let seconds = 0;
@@ -199,6 +197,12 @@ async function tryPoint(tried: Tried, point: number, options: CampaignOptions): 
     if (killedFirst && killed !== undefined) await trySecond(tried, kill, killed);
   }
   killed?.disk.release();
+}
+
+/** How many of the `count` states of an event are tried. */
+function sampleSize(count: number, { perSequence, perPoint }: CampaignOptions): number {
+  if (perSequence !== undefined) return 1;
+  return count <= FEW_STATES ? count : perPoint;
 }
 
 async function recordOrReport(workload: Workload, tally: Tally): Promise<Recording | undefined> {
