@@ -5,7 +5,6 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -22,27 +21,10 @@
 
 #include "harness.h"
 #include "io/directory_file_set.h"
+#include "scratch_directory.h"
 
 namespace cairn {
 namespace {
-
-/// A directory of its own that goes with the test.
-class ScratchDirectory {
- public:
-  ScratchDirectory() {
-    // Not /tmp by default where that is memory: O_DIRECT and fallocate are to be met.
-    std::string pattern = "/var/tmp/cairn-io-test-XXXXXX";
-    path_ = ::mkdtemp(pattern.data());
-  }
-  ~ScratchDirectory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 struct Outcome final : public Completion {
   void Run(int64_t value) override {
@@ -391,57 +373,6 @@ TEST(DestructionRunsWhatIsInFlight) {
       if (!EXPECT(outcome.runs == 1 && outcome.result == 4096)) return;
     }
   }
-}
-
-TEST(TheLockIsRefusedToASecondOpenerAndNamesTheHolder) {
-  ScratchDirectory scratch;
-  const std::string path = scratch.path() + "/deep/store";
-  auto first = OpenLockedDirectory(path, {});
-  if (!EXPECT(first.ok())) return;
-  struct stat status {};
-  ::stat(path.c_str(), &status);
-  EXPECT_EQ(status.st_mode & 0777, 0700U);
-  for (const bool read_only : {false, true}) {
-    const auto second = OpenLockedDirectory(path, {.read_only = read_only, .lock_timeout_ms = 20});
-    EXPECT(!second.ok());
-    EXPECT(second.status().code() == StatusCode::kLocked);
-    EXPECT(second.status().file().find(std::to_string(::getpid())) != std::string::npos);
-  }
-  // It comes free while somebody waits for it.
-  std::thread waiter([&] {
-    auto third = OpenLockedDirectory(path, {.lock_timeout_ms = 5000});
-    EXPECT(third.ok());
-  });
-  first.Take();
-  waiter.join();
-  const auto reader = OpenLockedDirectory(path, {.read_only = true});
-  const auto second_reader = OpenLockedDirectory(path, {.read_only = true});
-  EXPECT(reader.ok() && second_reader.ok());
-  std::atomic<bool> cancel = true;
-  const auto cancelled = OpenLockedDirectory(path, {.lock_timeout_ms = 60000}, &cancel);
-  EXPECT_EQ(cancelled.status().error_number(), ECANCELED);
-  const auto absent = OpenLockedDirectory(scratch.path() + "/none", {.create = false});
-  EXPECT(absent.status().code() == StatusCode::kNotFound);
-}
-
-TEST(ARefusalWaitsForTheHolderOfTheLockToBeNamed) {
-  ScratchDirectory scratch;
-  const std::string path = scratch.path() + "/LOCK";
-  const UniqueFd lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (!EXPECT(::flock(lock.get(), LOCK_EX) == 0)) return;
-  // It never says who it is.
-  const auto unnamed = OpenLockedDirectory(scratch.path(), {});
-  EXPECT(unnamed.status().code() == StatusCode::kLocked);
-  EXPECT_EQ(unnamed.status().file(), "LOCK (held by another process)");
-  // It has the lock and writes its number a moment later.
-  std::thread holder([&] {
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    EXPECT_EQ(::pwrite(lock.get(), "4711\n", 5, 0), 5);
-  });
-  const auto named = OpenLockedDirectory(scratch.path(), {});
-  holder.join();
-  EXPECT(named.status().code() == StatusCode::kLocked);
-  EXPECT_EQ(named.status().file(), "LOCK (held by process 4711)");
 }
 
 TEST(AReadOnlySetRefusesEveryChange) {
