@@ -15,8 +15,8 @@ const JOBS = Math.min(availableParallelism() + 1, 4);
 const ALONE = inRoot('test', 'ts', 'crash', 'crash.test.ts');
 const forMocha = process.argv.slice(2);
 
-/** Runs a program with its output shown and kept. */
-function follow(program, args) {
+/** Runs a program with its output kept, and shown: at once, or whole at its end when it is `held`. */
+function follow(program, args, { held = false } = {}) {
   return new Promise((resolve) => {
     const child = spawn(program, args, {
       cwd: root,
@@ -25,9 +25,12 @@ function follow(program, args) {
     let output = '';
     child.stdout.setEncoding('utf8').on('data', (text) => {
       output += text;
-      process.stdout.write(text);
+      if (!held) process.stdout.write(text);
     });
-    child.on('close', (status) => resolve({ status, ...countResults(output) }));
+    child.on('close', (status) => {
+      if (held) process.stdout.write(output);
+      resolve({ status, ...countResults(output) });
+    });
   });
 }
 
@@ -53,11 +56,14 @@ const files = testFiles('test/ts')
   .filter((file) => file !== ALONE)
   .sort((left, right) => isLong(right) - isLong(left));
 const parallel = ['--parallel', '--jobs', String(JOBS), ...forMocha];
-results.push(await follow(process.execPath, [...mocha, ...parallel, ...files]));
-// With a selection of tests the threads under sanitizers are not what is asked for.
+const together = [follow(process.execPath, [...mocha, ...parallel, ...files])];
+// With a selection of tests the threads under sanitizers are not what is asked for. They wait for each
+// other most of the time, so that they go beside.
 if (forMocha.length === 0) {
-  results.push(await follow(process.execPath, [inRoot('scripts', 'test-asan.mjs'), '--short']));
+  const sanitized = [inRoot('scripts', 'test-asan.mjs'), '--short'];
+  together.push(follow(process.execPath, sanitized, { held: true }));
 }
+results.push(...(await Promise.all(together)));
 
 let passed = 0;
 let failed = 0;

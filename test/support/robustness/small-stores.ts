@@ -1,6 +1,7 @@
 import type { SimDisk } from '../../../ts/bindings/addon.js';
 import { FileSet } from '../../../ts/bindings/file-set.js';
 import type { OnDamage } from '../../../ts/common/errors.js';
+import { readMachine } from '../../../ts/config/machine.js';
 import { resolveConfig } from '../../../ts/config/resolve.js';
 import type { ResolvedConfig, StoreConfig } from '../../../ts/config/types.js';
 import type { Store } from '../../../ts/engine/api.js';
@@ -27,6 +28,7 @@ const TUNING: Tuning = {
   reserveBytesMax: 64 * 1024,
   logGroupBytes: 16 * 1024,
   cacheBytes: 32 * 1024,
+  machine: readMachine(),
   compaction: { slackBytes: 4 * 1024, lotBytes: 16 * 1024 },
   // A few keys split pages, and not all of them are in memory.
   indexPages: { cachePages: 8, entriesMax: 4 },
