@@ -29,6 +29,7 @@ struct LockedDirectory {
 
 /// Opens the directory, then takes its lock, asking again for up to lock_timeout_ms: after SIGKILL
 /// a dead process holds it until its queued writes have landed.
+/// A refusal takes up to 250 ms longer while the file does not say who holds it.
 ///
 /// Blocks; any thread. `cancel` ends the wait for the lock with ECANCELED.
 /// Errors: kNotFound (no directory, and create is off), kLocked (file() names the process that
