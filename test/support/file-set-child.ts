@@ -1,7 +1,8 @@
 // One scenario of test/ts/bindings/file-set.test.ts, in a process that it may end.
 // Arguments: scenario, backend, directory.
-import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import { isMainThread, parentPort, type Worker, workerData } from 'node:worker_threads';
 import { FileSet } from '../../ts/bindings/file-set.js';
+import { startWorker } from './worker.js';
 
 const PAGE = 4096;
 
@@ -39,13 +40,8 @@ function say(job: Job): void {
 }
 
 /** A worker that runs `scenario` and says when it is in the middle of it. */
-function startWorker(job: Job, scenario: string, directory = job.directory): Promise<Worker> {
-  // A loader given by --import does not reach workers on Node 20: the worker registers its own.
-  const program = `import('tsx/esm/api').then((tsx) => { tsx.register(); return import(FILE); });`;
-  const worker = new Worker(program.replace('FILE', JSON.stringify(import.meta.url)), {
-    eval: true,
-    workerData: { ...job, scenario, directory },
-  });
+function startOwnWorker(job: Job, scenario: string, directory = job.directory): Promise<Worker> {
+  const worker = startWorker(process.argv[1] as string, { ...job, scenario, directory });
   return new Promise((resolve, reject) => {
     worker.once('message', () => resolve(worker));
     worker.once('error', reject);
@@ -85,7 +81,7 @@ async function runInWorker(job: Job): Promise<void> {
 
 async function terminate(job: Job, scenario: string): Promise<void> {
   for (let round = 0; round < 3; round++) {
-    const worker = await startWorker(job, scenario);
+    const worker = await startOwnWorker(job, scenario);
     await worker.terminate();
   }
 }
@@ -178,7 +174,7 @@ async function runInMain(job: Job): Promise<void> {
     }
     case 'workers': {
       const workers = Array.from({ length: 4 }, (_, i) =>
-        startWorker(job, 'whole', `${job.directory}/${i}`),
+        startOwnWorker(job, 'whole', `${job.directory}/${i}`),
       );
       await Promise.all(workers);
       return say(job);
@@ -188,7 +184,7 @@ async function runInMain(job: Job): Promise<void> {
 
 if (isMainThread) {
   const [scenario = '', backend = '', directory = ''] = process.argv.slice(2);
-  await runInMain({ scenario, backend: backend as Job['backend'], directory });
+  void runInMain({ scenario, backend: backend as Job['backend'], directory });
 } else {
-  await runInWorker(workerData as Job);
+  void runInWorker(workerData as Job);
 }

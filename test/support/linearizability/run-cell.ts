@@ -1,6 +1,5 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Worker } from 'node:worker_threads';
 import {
   describeCell,
   describeStage,
@@ -12,6 +11,7 @@ import {
 } from './cell.js';
 import { describeViolation, findViolation } from './checker.js';
 import { Recorder } from './recorder.js';
+import { startWorker } from '../worker.js';
 
 const WORKER = new URL('./worker.ts', import.meta.url).href;
 
@@ -56,13 +56,7 @@ export async function runCell(
 }
 
 async function runInWorker(cell: Cell, { shared }: Recorder): Promise<Background> {
-  // A loader given by --import does not reach workers on Node 20: the worker registers its own.
-  const program = `import('tsx/esm/api').then((tsx) => { tsx.register(); return import(FILE); });`;
-  const worker = new Worker(program.replace('FILE', JSON.stringify(WORKER)), {
-    eval: true,
-    workerData: { cell, shared },
-    execArgv: [],
-  });
+  const worker = startWorker(WORKER, { cell, shared });
   const background = await new Promise<Background>((resolve, reject) => {
     worker.once('message', resolve);
     worker.once('error', reject);

@@ -2,9 +2,10 @@
 // Arguments: the job as JSON. Says `A <key> <version>` for each acknowledged write, `ok` at the end.
 import { spawn } from 'node:child_process';
 import { writeSync } from 'node:fs';
-import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import { isMainThread, parentPort, type Worker, workerData } from 'node:worker_threads';
 import { CairnError, open, type Store } from '../../../ts/index.js';
 import { bytesOf } from '../stores.js';
+import { startWorker } from '../worker.js';
 import { checkStore, configOf, KEYS, keyOf, valueOf, writeUntil, type Job } from './load.js';
 
 function say(text: string): void {
@@ -16,14 +17,8 @@ function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-function startWorker(job: Job): Worker {
-  // A loader given by --import does not reach workers on Node 20: the worker registers its own.
-  const program = `import('tsx/esm/api').then((tsx) => { tsx.register(); return import(FILE); });`;
-  return new Worker(program.replace('FILE', JSON.stringify(import.meta.url)), {
-    eval: true,
-    workerData: job,
-    execArgv: [],
-  });
+function startOwnWorker(job: Job): Worker {
+  return startWorker(process.argv[1] as string, job);
 }
 
 /** Resolves with what the worker says first. */
@@ -115,7 +110,7 @@ async function terminate(job: Job, scenario: string, rounds: number): Promise<vo
   for (let round = 0; round < rounds; round++) {
     const acknowledged = sharedVersions();
     const path = `${job.path}-${round}`;
-    const worker = startWorker({ ...job, scenario, path, acknowledged });
+    const worker = startOwnWorker({ ...job, scenario, path, acknowledged });
     await firstMessage(worker);
     await pause(round * 17);
     await worker.terminate();
@@ -218,7 +213,7 @@ async function runInMain(job: Job): Promise<void> {
       return say('ok');
     case 'workers': {
       const workers = [0, 1, 2].map((at) =>
-        startWorker({ ...job, scenario: 'whole', path: `${job.path}-${at}` }),
+        startOwnWorker({ ...job, scenario: 'whole', path: `${job.path}-${at}` }),
       );
       await Promise.all([...workers.map(ended), whole(job, 400)]);
       return say('ok');
@@ -278,7 +273,7 @@ async function runInMain(job: Job): Promise<void> {
     case 'locked-everywhere': {
       const store = await open(job.path, configOf(job));
       say(`same process: ${await lockError(job)}`);
-      say(`worker: ${String(await firstMessage(startWorker({ ...job, scenario: 'locked' })))}`);
+      say(`worker: ${String(await firstMessage(startOwnWorker({ ...job, scenario: 'locked' })))}`);
       await store.close();
       say(`closed: ${await lockError(job)}`);
       return say('ok');
@@ -303,5 +298,5 @@ async function runInMain(job: Job): Promise<void> {
   }
 }
 
-if (isMainThread) await runInMain(JSON.parse(process.argv[2] as string) as Job);
-else await runInWorker(workerData as Job);
+if (isMainThread) void runInMain(JSON.parse(process.argv[2] as string) as Job);
+else void runInWorker(workerData as Job);

@@ -1,4 +1,4 @@
-// A worker of ending-child.ts: loads the addon and makes `workerData.what` of it, and ends itself
+// A worker of ending-child.mjs: loads the addon and makes `workerData.what` of it, and ends itself
 // in the middle of that native call, at its `workerData.steps`-th look at JavaScript. Ends with 7
 // when it did, with 0 when the call has fewer steps. Plain JavaScript: a worker starts in 15 ms.
 import { workerData } from 'node:worker_threads';

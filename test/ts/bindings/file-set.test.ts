@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { addon } from '../../../ts/bindings/addon.js';
@@ -10,10 +9,11 @@ import { type AlignedBytes, FileSet } from '../../../ts/bindings/file-set.js';
 import type { OpenDirectoryOptions } from '../../../ts/bindings/addon.js';
 import { STATUS_NAMES } from '../../../ts/bindings/status.js';
 import { CairnError, type ErrorCode } from '../../../ts/common/errors.js';
+import { useProgram } from '../../support/program.js';
 import { newSimDisk } from '../../support/sim-disk.js';
 
 const PAGE = 4096;
-const CHILD = fileURLToPath(new URL('../../support/file-set-child.ts', import.meta.url));
+const program = useProgram(new URL('../../support/file-set-child.ts', import.meta.url));
 
 const OPTIONS = {
   queueDepth: 32,
@@ -60,7 +60,7 @@ interface ChildEnd {
 /** Runs one scenario of file-set-child.ts in a process of its own. */
 function runChild(...args: string[]): Promise<ChildEnd> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, ['--import', 'tsx', CHILD, ...args], { timeout: 30_000 });
+    const child = spawn(process.execPath, [...program(), ...args], { timeout: 30_000 });
     let output = '';
     child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
     child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));

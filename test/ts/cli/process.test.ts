@@ -6,8 +6,9 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { useProgram } from '../../support/program.js';
 
-const MAIN = resolve('ts/cli/main.ts');
+const program = useProgram(new URL('../../../ts/cli/main.ts', import.meta.url));
 
 interface Ended {
   readonly code: number | null;
@@ -17,7 +18,7 @@ interface Ended {
 }
 
 function start(...argv: string[]): ChildProcess {
-  return spawn(process.execPath, ['--import', 'tsx', MAIN, ...argv], {
+  return spawn(process.execPath, [...program(), ...argv], {
     stdio: 'pipe',
     // What Node.js warns of is said by the host (no io_uring), not by the command.
     env: { ...process.env, NO_COLOR: '', NODE_NO_WARNINGS: '1' },
@@ -261,7 +262,7 @@ describe('command line: processes', function () {
     try {
       for (const command of ['get', 'scan', 'count']) {
         const argv = [command, store, ...(command === 'get' ? ['k'] : []), '--json'];
-        const child = spawn(process.execPath, ['--import', 'tsx', MAIN, ...argv], {
+        const child = spawn(process.execPath, [...program(), ...argv], {
           stdio: ['ignore', full, 'pipe'],
         });
         const { code, stderr } = await end(child);

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
-const CHILD = fileURLToPath(new URL('../../support/threads/ending-child.ts', import.meta.url));
+const CHILD = fileURLToPath(new URL('../../support/threads/ending-child.mjs', import.meta.url));
 
 /** What a worker was making when it ended, and at least how often that looks at JavaScript. */
 const CALLS: Readonly<Record<string, number>> = {
@@ -31,7 +31,7 @@ describe('a worker that ends in the middle of a native call', function () {
     it(`does not end the process: ${what}`, async () => {
       const { stdout } = await promisify(execFile)(
         process.execPath,
-        ['--import', 'tsx', CHILD, what, `${directory}/${what.replace(' ', '-')}`],
+        [CHILD, what, `${directory}/${what.replace(' ', '-')}`],
         { timeout: 110_000 },
       );
       const steps = Number(/^steps (\d+)$/m.exec(stdout)?.[1]);

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { CairnError, open } from '../../../ts/index.js';
+import { useProgram } from '../../support/program.js';
 import { withDirectory } from '../../support/stores.js';
 import { checkStore, configOf, KEYS, type Job } from '../../support/threads/load.js';
 
-const CHILD = fileURLToPath(new URL('../../support/threads/child.ts', import.meta.url));
+const program = useProgram(new URL('../../support/threads/child.ts', import.meta.url));
 
 interface End {
   readonly code: number | null;
@@ -18,7 +18,7 @@ interface End {
 
 function runChild(job: Job): Promise<End> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, ['--import', 'tsx', CHILD, JSON.stringify(job)], {
+    const child = spawn(process.execPath, [...program(), JSON.stringify(job)], {
       timeout: 110_000,
     });
     let output = '';
