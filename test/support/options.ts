@@ -27,7 +27,8 @@ export function readCount(option: string, text: string, least = 0): number {
   );
 }
 
-function endWith(error: unknown, usage = ''): never {
+/** Says what is wrong with what was asked for, and ends the process with 2. */
+export function endWith(error: unknown, usage = ''): never {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n${usage}`);
   process.exit(2);
 }

@@ -8,7 +8,7 @@
 //
 // Progress goes to stderr; the last line is 'N passed, N failed', counted in states.
 import { availableParallelism } from 'node:os';
-import { readCount, readOptions } from '../options.js';
+import { endWith, readCount, readOptions } from '../options.js';
 import type { CampaignOptions } from './campaign.js';
 import { checkState, parseState } from './enumerator.js';
 import { record } from './recording.js';
@@ -47,9 +47,9 @@ async function main(): Promise<number> {
   const sequences = given('sequences');
   const perSequence = given('per-sequence');
   if (perSequence !== undefined && sequences === undefined) {
-    throw new RangeError('--per-sequence is for --sequences');
+    return endWith(new RangeError('--per-sequence is for --sequences'), USAGE);
   }
-  const only = values.workload === undefined ? undefined : workloadByName(values.workload);
+  const only = values.workload === undefined ? undefined : asked(workloadByName, values.workload);
   const workers = only === undefined ? readCount('workers', values.workers, 1) : 1;
   const states = readCount('states', values.states, 1);
   const options: CampaignOptions = {
@@ -65,15 +65,24 @@ async function main(): Promise<number> {
   return supervise(options, values.resume);
 }
 
+/** What `read` makes of an option. */
+function asked<T>(read: (text: string) => T, text: string): T {
+  try {
+    return read(text);
+  } catch (error) {
+    return endWith(error, USAGE);
+  }
+}
+
 async function replay(token: string): Promise<number> {
   const [name = '', state = ''] = token.split('@');
-  const workload = workloadByName(name);
+  const workload = asked(workloadByName, name);
+  const parsed = state === 'run' ? undefined : asked(parseState, state);
   process.stderr.write(`${describeWorkload(workload)}\n`);
   const recording = await record(workload);
   process.stderr.write(recording.disk.operations());
   for (const hazard of recording.disk.hazards()) process.stderr.write(`hazard: ${hazard}\n`);
-  if (state === 'run') return 0;
-  const parsed = parseState(state);
+  if (parsed === undefined) return 0;
   const { least, most } = recording.oracle.bounds(parsed.point, false);
   process.stderr.write(`after event ${parsed.point}: ${least} writes durable, ${most} begun\n`);
   const { violation } = await checkState(recording, parsed);

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { bundleProgram } from '../bundle.js';
+import { endWith } from '../options.js';
 import type { CampaignOptions, Place, Violation } from './campaign.js';
 import type { Message, WorkerOptions } from './messages.js';
 import { countUpTo, describeWorkload, workloadByName } from './workload.js';
@@ -112,7 +113,7 @@ function loadReports(options: CampaignOptions, file: string | undefined): Report
   }
   const saved = JSON.parse(readFileSync(file, 'utf8')) as { campaign: string; reports: Report[] };
   if (saved.campaign !== campaignOf(options)) {
-    throw new RangeError(`${file} is of another campaign: ${saved.campaign}`);
+    endWith(new RangeError(`${file} is of another campaign: ${saved.campaign}`));
   }
   // What was done of a workload that was cut off is done again.
   return saved.reports.map((report) => ({ ...report, ...report.place }));
