@@ -40,6 +40,8 @@ async function phase(name, puts, put) {
   const fua = readFileSync(TRACE, 'utf8').match(FUA_WRITE)?.length ?? 0;
   await sleep(QUIET_MS);
   console.log(`end ${name} ${store.stats().log.groups - groups} ${fua}`);
+  // Nothing is written until the host has read that line: it has the time at which it is read.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, QUIET_MS);
 }
 
 async function oneByOne(puts, durability) {
