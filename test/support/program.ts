@@ -12,7 +12,7 @@ const BUILD = fileURLToPath(new URL('../../build/', import.meta.url));
  * @returns what node has to be given before the arguments of the program, asked for within a test.
  */
 export function useProgram(source: URL): () => readonly string[] {
-  // Counted is what has the place of its source.
+  // Coverage is counted for code that runs from its source.
   const counted = process.env['NODE_V8_COVERAGE'] !== undefined;
   if (counted) return () => ['--import', 'tsx', fileURLToPath(source)];
   let folder = '';

@@ -1,5 +1,5 @@
 // Ends workers in the middle of a native call, at each of the call's steps (ending-worker.mjs).
-// Arguments: what is made, a path that is free. Says how many steps it has. Plain JavaScript, as they.
+// Arguments: what is made, a path that is free. Says how many steps it has. Plain JavaScript, like them.
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
