@@ -73,7 +73,7 @@ export class PageRoom {
     this.#pages?.load(this.#parts.keys.hash[0] as number, () => undefined);
   }
 
-  /** Resolves when the page of the key is, or was a moment ago, in memory. */
+  /** Resolves when the page of the key is in memory, as {@link loadPage}. */
   async load(key: Uint8Array): Promise<void> {
     const { keys, index } = this.#parts;
     for (;;) {
@@ -86,22 +86,19 @@ export class PageRoom {
   /** Blocks until {@link known}, with the key in the codec. */
   loadSync(key: Uint8Array): void {
     const { keys, index } = this.#parts;
-    for (;;) {
-      keys.encodeStored(key, key.length);
-      if (index.pages === undefined || this.known) return;
-      index.pages.loadSync(keys.hash[0] as number);
-    }
+    keys.encodeStored(key, key.length);
+    if (this.known) return;
+    index.pages?.loadSync(keys.hash[0] as number);
+    keys.encodeStored(key, key.length);
   }
 }
 
-/** Resolves a moment after the page of the keys with this d came into memory. */
-export function loadPage(pages: IndexPages, d: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    pages.load(d, (error) => {
-      if (error === undefined) resolve();
-      else reject(error);
-    });
-  });
+/**
+ * Resolves when the page of the keys with this d is in memory, where it stays for this turn: reads
+ * that wait for its place would else take it before whoever awaits this has looked, again and again.
+ */
+export async function loadPage(pages: IndexPages, d: number): Promise<void> {
+  setImmediate(await pages.pin(Int32Array.of(d)));
 }
 
 /** What the index names for stored keys; their pages are read at the same time. */

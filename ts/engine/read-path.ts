@@ -70,12 +70,9 @@ export class ReadPath {
     if (now !== UNREAD) return now;
     // Others use the codec while completions run.
     const key = copyBytes(keys.bytes, keys.length);
-    for (;;) {
-      pages.loadSync(hash[0] as number);
-      keys.encodeStored(key, key.length);
-      const handle = pages.get(hash);
-      if (handle !== UNREAD) return handle;
-    }
+    pages.loadSync(hash[0] as number);
+    keys.encodeStored(key, key.length);
+    return pages.get(hash);
   }
 
   getSync(key: Key): Buffer | undefined {

@@ -11,7 +11,7 @@ import { PendingChanges } from './pending-changes.js';
 
 /** Reads on their way at once; half of them may be for nobody but changes that wait. */
 const LOADS_MAX = 128;
-/** More pages than the cache may have, by splits between one look at it and the next. */
+/** More pages to be written than the cache may have, by splits between one look at it and the next. */
 const BEYOND_MAX = 64;
 /** Free pages that only deletes may take, but no more than there are buckets: see #lacks. */
 const RESERVE_PAGES_MAX = 256;
@@ -55,7 +55,7 @@ export class Buckets {
 
   readonly #options: BucketsOptions;
   readonly #loadsMax: number;
-  /** Who waits for a bucket, which is queued or being read. */
+  /** Who waits for a bucket; one that is being read is among them, and none that is in memory. */
   readonly #loading = new Map<number, Done[]>();
   readonly #reading = new Set<number>();
   readonly #urgent = new LoadQueue();
@@ -145,7 +145,8 @@ export class Buckets {
     const waiting = this.#loading.get(bucket);
     if (waiting === undefined) this.#loading.set(bucket, [done]);
     else waiting.push(done);
-    if (!background && !this.#reading.has(bucket)) this.#urgent.push(bucket, d);
+    if (this.#reading.has(bucket)) return;
+    if (!background) this.#urgent.push(bucket, d);
     else if (waiting === undefined) this.#background.push(bucket, d);
     this.#pump();
   }
@@ -166,7 +167,8 @@ export class Buckets {
     const { pending, cache } = this;
     if (this.#loadFailure !== undefined && pending.count === 0) this.#loadFailure = undefined;
     if (pending.count > 0 && pending.count + count > this.pendingMax) return false;
-    if (cache.used > cache.limit + BEYOND_MAX && !this.#stuck) return false;
+    // Those that are kept for reads do not count: whoever blocks the thread keeps them from going.
+    if (cache.dirty + cache.writing > cache.limit + BEYOND_MAX && !this.#stuck) return false;
     if (this.keys + pending.count + count > KEYS_MAX && !urgent) return false;
     return this.#lacks(count, urgent) <= 0;
   }
@@ -282,28 +284,32 @@ export class Buckets {
   /** Starts reads, those that somebody waits for first. */
   #pump(): void {
     while (this.#loads < this.#loadsMax && !this.#closed) {
-      const queue = this.#urgent.length > 0 ? this.#urgent : this.#background;
-      const limit = queue === this.#urgent ? this.#loadsMax : Math.ceil(this.#loadsMax / 2);
-      if (queue.length === 0 || this.#loads >= limit) return;
+      const queue = this.#next();
+      if (queue === undefined) return;
       const slot = this.#takeSlot(false);
       if (slot < 0) return;
-      if (!this.#startNext(queue, slot)) this.cache.give(slot);
+      const { bucket, d } = queue;
+      queue.shift();
+      this.#read(bucket, d, slot);
     }
   }
 
-  #startNext(queue: LoadQueue, slot: number): boolean {
-    const { table } = this;
-    while (queue.length > 0) {
-      const bucket = queue.shift();
-      const d = queue.shift();
-      // Answered already; the bucket may have been split since.
-      if (this.#reading.has(bucket) || table.bucketOf(d) !== bucket) continue;
-      if (table.slot[bucket]! >= 0) continue;
-      this.#reading.add(bucket);
-      this.#read(bucket, d, slot);
-      return true;
+  /** The queue whose first bucket is to be read; looked for before a page has to go for it. */
+  #next(): LoadQueue | undefined {
+    this.#skipAnswered(this.#urgent);
+    if (this.#urgent.length > 0) return this.#urgent;
+    this.#skipAnswered(this.#background);
+    const free = this.#loads < Math.ceil(this.#loadsMax / 2);
+    return this.#background.length > 0 && free ? this.#background : undefined;
+  }
+
+  #skipAnswered(queue: LoadQueue): void {
+    for (; queue.length > 0; queue.shift()) {
+      const { bucket, d } = queue;
+      const waited = this.#loading.has(bucket) && !this.#reading.has(bucket);
+      // The bucket may have been split since.
+      if (waited && this.table.bucketOf(d) === bucket) return;
     }
-    return false;
   }
 
   #read(bucket: number, d: number, slot: number): void {
@@ -312,6 +318,7 @@ export class Buckets {
     const number = table.writeNumber[bucket]!;
     const depth = table.depth[bucket]!;
     const bytes = cache.bytes(slot);
+    this.#reading.add(bucket);
     this.#loads++;
     file.read(page, bytes, (error) => {
       this.#loads--;
@@ -396,22 +403,13 @@ export class Buckets {
       }
     }
     if (this.#waiters.length === 0) return;
-    if (this.cache.used > this.cache.limit + BEYOND_MAX) this.#shrink();
+    this.#flushIfDue();
     if (this.pending.count > 0 && this.#loads === 0) this.loadPending(nobody);
     if (missing > 0 && !this.file.growing) {
       this.file.grow(this.file.free + missing, (error) => {
         if (error === undefined) this.#progressed();
         else this.#short(error as CairnError);
       });
-    }
-  }
-
-  /** Pages beyond the limit go, now or when they are written. */
-  #shrink(): void {
-    while (this.cache.used > this.cache.limit) {
-      const bucket = this.cache.evict();
-      if (bucket < 0) return this.writer.flush();
-      this.table.slot[bucket] = NOT_LOADED;
     }
   }
 

@@ -86,7 +86,10 @@ export interface IndexPages {
    *   already, else within a completion, and then it must not throw.
    */
   load(d: number, done: (error?: CairnError) => void): void;
-  /** As {@link load}, blocking. Callbacks of others run meanwhile. @throws CairnError. */
+  /**
+   * As {@link load}, blocking: the page is there until the next call that may read or change one.
+   * Callbacks of others run meanwhile. @throws CairnError.
+   */
   loadSync(d: number): void;
   /**
    * Brings the pages of many keys into memory, read at the same time, and keeps them there until the

@@ -1,24 +1,36 @@
+/** Buckets passed before their memory is given back; then at least as many as are left. */
+const PASSED_MIN = 1024;
+
 /** Buckets to be read, each with the d of a key of it; first in first out. */
 export class LoadQueue {
-  #items: number[] = [];
+  #buckets: number[] = [];
+  #ds: number[] = [];
   #head = 0;
 
-  /** Two for each bucket. */
   get length(): number {
-    return this.#items.length - this.#head;
+    return this.#buckets.length - this.#head;
+  }
+
+  /** Of the first one, as {@link d}; only while {@link length} is above 0. */
+  get bucket(): number {
+    return this.#buckets[this.#head]!;
+  }
+
+  get d(): number {
+    return this.#ds[this.#head]!;
   }
 
   push(bucket: number, d: number): void {
-    this.#items.push(bucket, d);
+    this.#buckets.push(bucket);
+    this.#ds.push(d);
   }
 
-  /** Bucket and d in turn; only while {@link length} is above 0. */
-  shift(): number {
-    const item = this.#items[this.#head++]!;
-    if (this.#head === this.#items.length) {
-      this.#items = [];
-      this.#head = 0;
-    }
-    return item;
+  /** The first one goes. */
+  shift(): void {
+    this.#head++;
+    if (this.length > 0 && (this.#head < PASSED_MIN || this.#head < this.length)) return;
+    this.#buckets = this.#buckets.slice(this.#head);
+    this.#ds = this.#ds.slice(this.#head);
+    this.#head = 0;
   }
 }

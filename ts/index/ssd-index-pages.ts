@@ -1,6 +1,7 @@
 import type { FileSet } from '../bindings/file-set.js';
 import { asError, CairnError } from '../common/errors.js';
 import { PAGE_BYTES } from '../common/units.js';
+import { NOT_LOADED } from './bucket-table.js';
 import type { Buckets } from './buckets.js';
 import { INDEX_CURSOR_END } from './index.js';
 import type { IndexChunk, IndexHandles, IndexPages, IndexPagesStats } from './index.js';
@@ -74,7 +75,17 @@ export class SsdIndexPages implements IndexPages {
 
   loadSync(d: number): void {
     this.#index.checkOpen();
-    this.#block((done) => this.#buckets.load(d, done));
+    const { table, cache } = this.#buckets;
+    let slot = NOT_LOADED;
+    this.#block((done) => {
+      this.#buckets.load(d, (error) => {
+        slot = table.slot[table.bucketOf(d)]!;
+        if (error === undefined) cache.pin(slot);
+        done(error);
+      });
+    });
+    // And no read begins that would take its place before the caller has looked.
+    cache.unpin(slot);
   }
 
   /** Brings in the bucket at the cursor and those behind it that a walk may take in one step. */

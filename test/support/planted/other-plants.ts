@@ -169,6 +169,26 @@ export const OTHER_PLANTS: readonly Plant[] = [
     caughtBy: crash('r1000014'),
   },
   {
+    name: 'index-page-gone-before-it-was-looked-at',
+    what: 'a page that somebody blocked for makes room for another before he goes on',
+    file: 'ts/index/ssd-index-pages.ts',
+    edits: [
+      [
+        '        if (error === undefined) cache.pin(slot);\n        done(error);',
+        '        done(error);',
+      ],
+      ['    cache.unpin(slot);\n  }\n', '  }\n'],
+    ],
+    caughtBy: mocha('test/ts/index/page-loads.test.ts'),
+  },
+  {
+    name: 'index-page-read-for-nobody',
+    what: 'a page goes for one that was asked for twice and has come',
+    file: 'ts/index/buckets.ts',
+    edits: [['this.#loading.has(bucket) && !this.#reading', '!this.#reading']],
+    caughtBy: mocha('test/ts/index/page-loads.test.ts'),
+  },
+  {
     name: 'index-hash-compared-in-part',
     what: 'keys whose hashes agree in 64 bits of 80 are taken for one',
     file: 'ts/index/hash-index.ts',

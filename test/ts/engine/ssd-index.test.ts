@@ -74,6 +74,27 @@ describe('a store with its index on the device', () => {
       assert.ok(indexOf(store).pages > 8 * CACHE_PAGES);
     }));
 
+  it('answers calls that block while the pages of other calls are kept', () =>
+    withCold(async (store) => {
+      const parts = Array.from({ length: 12 }, (_, part) =>
+        Array.from({ length: KEYS / 12 }, (_, at) => keyOf(12 * at + part)),
+      );
+      const gets = parts.map((keys) => store.batchGet(keys));
+      const deleted = [1, 2, 3].map((n) => store.delete(keyOf(n)));
+      for (let n = 4; n < KEYS; n++) assert.equal(store.hasSync(keyOf(n)), true);
+      assert.ok(indexOf(store).cached > 72, `${indexOf(store).cached} pages`);
+      store.putSync(keyOf(KEYS), valueOf(KEYS, 1));
+      assert.equal(store.deleteSync(keyOf(4)), true);
+      assert.deepEqual(await Promise.all(deleted), [true, true, true]);
+      for (const [part, values] of (await Promise.all(gets)).entries()) {
+        for (const [at, value] of values.entries()) {
+          const n = 12 * at + part;
+          if (n === 0 || n > 4) assert.equal(String(value), valueOf(n, 1));
+        }
+      }
+      assert.equal(store.size, KEYS - 3);
+    }));
+
   it('deletes the keys that were asked for, whatever else is looked up meanwhile', () =>
     withCold(async (store) => {
       // Symptom: a delete whose page had to be read removed another key.

@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict';
+import { getHeapStatistics } from 'node:v8';
+import { FileSet } from '../../../ts/bindings/file-set.js';
+import { loadPage } from '../../../ts/engine/page-room.js';
+import { INDEX_CURSOR_END, UNREAD } from '../../../ts/index/index.js';
+import { KeyHasher } from '../../../ts/index/key-hash.js';
+import { LoadQueue } from '../../../ts/index/load-queue.js';
+import { SsdIndex } from '../../../ts/index/ssd-index.js';
+
+const HASH_KEY = new Uint8Array(16).fill(7);
+const CACHE_PAGES = 8;
+const KEYS = 400;
+const hasher = new KeyHasher(HASH_KEY);
+
+function hashOf(key: number): Int32Array {
+  hasher.hashU64(key, 0);
+  return hasher.words;
+}
+
+function dOf(key: number): number {
+  return hashOf(key)[0]!;
+}
+
+/** Each key has itself as its handle; far more buckets than the cache has pages. */
+async function newIndex(): Promise<SsdIndex> {
+  const index = new SsdIndex(FileSet.memory(), {
+    hashKey: HASH_KEY,
+    storeId: HASH_KEY,
+    cachePages: CACHE_PAGES,
+    entriesMax: 4,
+    persistent: true,
+    readOnly: false,
+    growBytesMax: 1024 * 1024,
+  });
+  await index.pages.adopted();
+  for (let key = 1; key < KEYS; key++) index.put(hashOf(key), key);
+  await index.pages.checkpoint();
+  index.pages.checkpointInForce();
+  return index;
+}
+
+/** The first key of each bucket. */
+function keysOfBuckets({ pages }: SsdIndex): number[] {
+  const keyAt = new Map<number, number>();
+  const starts: number[] = [];
+  for (let at = 0; at < INDEX_CURSOR_END; at = pages.cursorBehind(at)) starts.push(at);
+  for (let key = 1; key < KEYS; key++) {
+    const d = dOf(key) >>> 0;
+    const start = starts.findLast((begin) => begin <= d)!;
+    if (!keyAt.has(start)) keyAt.set(start, key);
+  }
+  return [...keyAt.values()];
+}
+
+/** Keeps so many pages that there is place for one. @returns a key of each page that is not there. */
+async function fill(index: SsdIndex): Promise<{ far: number[]; unpin: () => void }> {
+  const keys = keysOfBuckets(index);
+  const kept = keys.slice(0, CACHE_PAGES - 1);
+  const unpin = await index.pages.pin(Int32Array.from(kept, dOf));
+  const far = keys.slice(CACHE_PAGES - 1).filter((key) => index.pages.get(hashOf(key)) === UNREAD);
+  assert.ok(far.length > 30, `${far.length} buckets are not in memory`);
+  return { far, unpin };
+}
+
+describe('pages that come in while nearly all others are kept', () => {
+  let index: SsdIndex;
+  let far: number[];
+  let unpin: () => void;
+  beforeEach(async () => {
+    index = await newIndex();
+    ({ far, unpin } = await fill(index));
+  });
+  afterEach(() => index.close());
+
+  it('stay until whoever blocked for one has looked, whatever waits behind it', () => {
+    const [wanted, ...others] = far as [number, ...number[]];
+    for (const key of others.slice(0, 10)) index.pages.put(hashOf(key), 1000 + key);
+    index.pages.loadSync(dOf(wanted));
+    assert.equal(index.pages.get(hashOf(wanted)), wanted);
+    unpin();
+  });
+
+  it('stay for the turn of whoever awaits one', async () => {
+    const found = await Promise.all(
+      far.slice(0, 20).map(async (key) => {
+        await loadPage(index.pages, dOf(key));
+        return index.pages.get(hashOf(key)) === key;
+      }),
+    );
+    assert.ok(found.every(Boolean), `${found.filter((is) => !is).length} of 20 were gone`);
+    unpin();
+  });
+
+  it('do not go for, and are not read for, what was asked for twice and came once', async () => {
+    const asked = far.slice(0, 20);
+    const before = index.pages.stats().deviceReads;
+    // Behind what others wait for, and then waited for.
+    for (const key of asked) index.pages.put(hashOf(key), 1000 + key);
+    await Promise.all(asked.map((key) => loadPage(index.pages, dOf(key))));
+    await index.pages.settle();
+    assert.equal(index.pages.stats().deviceReads - before, asked.length);
+    unpin();
+  });
+
+  it('do not keep changes from being admitted, however many they are', async () => {
+    unpin();
+    // Nobody hears of them before this turn ends.
+    const kept = Array.from({ length: 10 }, (_, at) =>
+      index.pages.pin(Int32Array.from(far.slice(8 * at, 8 * at + 8), dOf)),
+    );
+    for (const key of far.slice(0, 80)) index.pages.loadSync(dOf(key));
+    assert.ok(index.pages.stats().cachedPages > CACHE_PAGES + 64);
+    for (const urgent of [false, true]) index.pages.admitSync(1, urgent);
+    for (const done of await Promise.all(kept)) done();
+  });
+});
+
+describe('LoadQueue', () => {
+  it('gives what was pushed, in order', () => {
+    const queue = new LoadQueue();
+    let next = 0;
+    for (let pushed = 0; pushed < 10_000; pushed++) {
+      queue.push(pushed, -pushed);
+      if (pushed % 3 === 0) continue;
+      assert.deepEqual([queue.bucket, queue.d], [next, -next]);
+      queue.shift();
+      next++;
+    }
+    assert.equal(queue.length, 10_000 - next);
+  });
+
+  it('does not grow while it is never empty', () => {
+    const queue = new LoadQueue();
+    for (let at = 0; at < 10; at++) queue.push(at, at);
+    const before = getHeapStatistics().used_heap_size;
+    for (let at = 0; at < 4_000_000; at++) {
+      queue.push(at, at);
+      queue.shift();
+    }
+    const grown = getHeapStatistics().used_heap_size - before;
+    assert.ok(grown < 24 * 1024 * 1024, `${grown} bytes`);
+    assert.equal(queue.length, 10);
+  });
+});
