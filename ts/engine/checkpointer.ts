@@ -275,7 +275,7 @@ export class Checkpointer {
     index.pages?.checkpointInForce();
     this.#inForce();
     // A file that is read goes when it has been; until then its space is taken twice.
-    await reserve?.put(this.#held.has(previous) ? 0 : previous);
+    await reserve?.put(this.#held.has(previous) ? undefined : previous);
     await this.holdSpace();
   }
 

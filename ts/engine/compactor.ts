@@ -1,4 +1,4 @@
-import { asError } from '../common/errors.js';
+import { asError, isCairnError } from '../common/errors.js';
 import type { RecordMover, SpaceUse } from '../value-store/record-mover.js';
 import type { CompactionTuning } from './factories.js';
 import { handlesOf } from './page-room.js';
@@ -106,7 +106,7 @@ export class Compactor {
     const before = this.#mover.use();
     const { capacityBytes } = this.#parts.values.stats();
     if (capacityBytes - before.allocatedBytes > capacityBytes / 16) return;
-    for (let lots = 0; lots < LOTS_FOR_ROOM && (await this.#moveLot(false)); lots++) {
+    for (let lots = 0; lots < LOTS_FOR_ROOM && (await this.#tryMoveLot()); lots++) {
       // The old cells are free after a checkpoint, and the next lot may need them.
       await this.#checkpoints.run();
     }
@@ -174,6 +174,16 @@ export class Compactor {
     const use = mover.use();
     this.#futileBytes = use.allocatedBytes - use.liveBytes + this.#tuning.slackBytes / 2;
     return false;
+  }
+
+  /** Moving takes room itself; where there is none, what the checkpoint freed may do. */
+  async #tryMoveLot(): Promise<boolean> {
+    try {
+      return await this.#moveLot(false);
+    } catch (error) {
+      if (isCairnError(error, 'CAIRN_NO_SPACE')) return false;
+      throw error;
+    }
   }
 
   /** One lot at a time: whoever asks meanwhile gets the next. */

@@ -11,7 +11,8 @@ export function storeStats(
   const { path, index, values, log, meters, fileSet, config } = parts;
   const { gets, hits, puts, deletes, batches, bytesRead, bytesWritten } = meters;
   const { capabilities } = fileSet;
-  const entries = index.size;
+  // The index's own would wait for pages.
+  const entries = (index.pages ?? index).size;
   return {
     path,
     entries,

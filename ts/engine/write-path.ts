@@ -166,8 +166,10 @@ export class WritePath {
     const key = copyBytes(keys.bytes, keys.length);
     let found: boolean | undefined;
     this.#waitSync(() => {
-      this.#pages.waitSync(1, true);
-      this.#pages.loadSync(key);
+      do {
+        this.#pages.waitSync(1, true);
+        this.#pages.loadSync(key);
+      } while (!this.#pages.has(1, true));
       return (found = this.#tryDelete(level)) !== undefined;
     }, true);
     this.#acknowledgeSync(level);

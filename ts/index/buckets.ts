@@ -3,13 +3,13 @@ import type { CairnError } from '../common/errors.js';
 import { closedError, noSpaceError } from './checks.js';
 import { BucketTable, maskOf, NOT_LOADED } from './bucket-table.js';
 import { clearPage, countOf, deleteEntry, findEntry, putEntry, splitPage } from './index-page.js';
-import { LoadQueue } from './load-queue.js';
+import { Loads } from './load-queue.js';
 import { PageCache } from './page-cache.js';
 import type { PageFile } from './page-file.js';
 import { PageWriter } from './page-writer.js';
 import { PendingChanges } from './pending-changes.js';
 
-/** Reads on their way at once; half of them may be for nobody but changes that wait. */
+/** Reads on their way at once. */
 const LOADS_MAX = 128;
 /** More pages to be written than the cache may have, by splits between one look at it and the next. */
 const BEYOND_MAX = 64;
@@ -54,13 +54,10 @@ export class Buckets {
   readonly pendingMax: number;
 
   readonly #options: BucketsOptions;
-  readonly #loadsMax: number;
+  readonly #loads: Loads;
   /** Who waits for a bucket; one that is being read is among them, and none that is in memory. */
   readonly #loading = new Map<number, Done[]>();
   readonly #reading = new Set<number>();
-  readonly #urgent = new LoadQueue();
-  readonly #background = new LoadQueue();
-  #loads = 0;
   #waiters: Waiter[] = [];
   #watchers: ((short: CairnError | undefined) => void)[] = [];
   /** Why the last page that changes wait for did not come in. */
@@ -75,7 +72,8 @@ export class Buckets {
     this.#options = options;
     this.file = file;
     this.cache = new PageCache(fileSet, options.cachePages);
-    this.#loadsMax = Math.min(LOADS_MAX, Math.floor(options.cachePages / 4));
+    const loadsMax = Math.min(LOADS_MAX, Math.floor(options.cachePages / 4));
+    this.#loads = new Loads(loadsMax, (bucket, d) => this.#isWanted(bucket, d));
     this.pendingMax = Math.min(65_536, options.cachePages * 16);
     this.writer = new PageWriter(fileSet, this.cache, this.table, file, {
       progressed: () => this.#progressed(),
@@ -145,9 +143,8 @@ export class Buckets {
     const waiting = this.#loading.get(bucket);
     if (waiting === undefined) this.#loading.set(bucket, [done]);
     else waiting.push(done);
-    if (this.#reading.has(bucket)) return;
-    if (!background) this.#urgent.push(bucket, d);
-    else if (waiting === undefined) this.#background.push(bucket, d);
+    if (this.#reading.has(bucket) || (background && waiting !== undefined)) return;
+    this.#loads.push(bucket, d, background);
     this.#pump();
   }
 
@@ -218,10 +215,8 @@ export class Buckets {
   }
 
   /** A page for each bucket that is changed, and as many for splits; more when much goes to few. */
-  #pagesFor(count: number): number {
-    return (
-      2 * Math.min(count, this.table.count) + Math.ceil((4 * count) / this.#options.entriesMax)
-    );
+  #pagesFor(count: number, buckets = Math.min(count, this.table.count)): number {
+    return 2 * buckets + Math.ceil((4 * count) / this.#options.entriesMax);
   }
 
   /** Pages that are missing for so many changes; 0 or less: there are enough. */
@@ -230,7 +225,8 @@ export class Buckets {
     const reserve = Math.min(table.count, RESERVE_PAGES_MAX);
     // Deletes split nothing.
     const needed = urgent ? Math.min(count, table.count) : this.#pagesFor(count) + 1 + reserve;
-    return cache.dirty + pending.bucketCount + this.#held + needed - file.free;
+    const waiting = this.#pagesFor(pending.count, pending.bucketCount);
+    return cache.dirty + waiting + this.#held + needed - file.free;
   }
 
   #change(slot: number, d: number, h: number, x: number, handle: number): number {
@@ -281,47 +277,34 @@ export class Buckets {
     this.table.slot[bucket] = slot;
   }
 
-  /** Starts reads, those that somebody waits for first. */
   #pump(): void {
-    while (this.#loads < this.#loadsMax && !this.#closed) {
-      const queue = this.#next();
+    while (!this.#closed) {
+      // Looked for before a page has to go for it.
+      const queue = this.#loads.next();
       if (queue === undefined) return;
       const slot = this.#takeSlot(false);
       if (slot < 0) return;
       const { bucket, d } = queue;
-      queue.shift();
-      this.#read(bucket, d, slot);
+      this.#read(bucket, d, slot, this.#loads.begin(queue));
     }
   }
 
-  /** The queue whose first bucket is to be read; looked for before a page has to go for it. */
-  #next(): LoadQueue | undefined {
-    this.#skipAnswered(this.#urgent);
-    if (this.#urgent.length > 0) return this.#urgent;
-    this.#skipAnswered(this.#background);
-    const free = this.#loads < Math.ceil(this.#loadsMax / 2);
-    return this.#background.length > 0 && free ? this.#background : undefined;
+  /** The bucket may have been split since, or have come. */
+  #isWanted(bucket: number, d: number): boolean {
+    return (
+      this.#loading.has(bucket) && !this.#reading.has(bucket) && this.table.bucketOf(d) === bucket
+    );
   }
 
-  #skipAnswered(queue: LoadQueue): void {
-    for (; queue.length > 0; queue.shift()) {
-      const { bucket, d } = queue;
-      const waited = this.#loading.has(bucket) && !this.#reading.has(bucket);
-      // The bucket may have been split since.
-      if (waited && this.table.bucketOf(d) === bucket) return;
-    }
-  }
-
-  #read(bucket: number, d: number, slot: number): void {
+  #read(bucket: number, d: number, slot: number, ended: () => void): void {
     const { table, file, cache } = this;
     const page = table.page[bucket]!;
     const number = table.writeNumber[bucket]!;
     const depth = table.depth[bucket]!;
     const bytes = cache.bytes(slot);
     this.#reading.add(bucket);
-    this.#loads++;
     file.read(page, bytes, (error) => {
-      this.#loads--;
+      ended();
       this.#reading.delete(bucket);
       if (this.#closed) return;
       const failure =
@@ -371,7 +354,7 @@ export class Buckets {
   #mayExceed(): boolean {
     const { cache } = this;
     if (this.#options.readOnly || this.#stuck || this.failure !== undefined) return true;
-    return cache.dirty === 0 && cache.writing === 0 && this.#loads === 0;
+    return cache.dirty === 0 && cache.writing === 0 && this.#loads.reads === 0;
   }
 
   #flushIfDue(): void {
@@ -396,7 +379,8 @@ export class Buckets {
     let missing = 0;
     for (const waiter of waiters) {
       if (this.admits(waiter.count, waiter.urgent)) waiter.done();
-      else if (this.#loadFailure !== undefined && this.#loads === 0) waiter.done(this.#loadFailure);
+      else if (this.#loadFailure !== undefined && this.#loads.reads === 0)
+        waiter.done(this.#loadFailure);
       else {
         this.#waiters.push(waiter);
         missing = Math.max(missing, this.#lacks(waiter.count, waiter.urgent));
@@ -404,7 +388,7 @@ export class Buckets {
     }
     if (this.#waiters.length === 0) return;
     this.#flushIfDue();
-    if (this.pending.count > 0 && this.#loads === 0) this.loadPending(nobody);
+    if (this.pending.count > 0 && this.#loads.reads === 0) this.loadPending(nobody);
     if (missing > 0 && !this.file.growing) {
       this.file.grow(this.file.free + missing, (error) => {
         if (error === undefined) this.#progressed();

@@ -150,6 +150,8 @@ export interface IndexPages {
 
   /** Called once, when a failed write ends writing for good. */
   onFailure(callback: (cause: CairnError) => void): void;
+  /** As {@link Index.size}, where keys of changes that wait for their pages count as new ones. */
+  readonly size: number;
   stats(): IndexPagesStats;
 }
 

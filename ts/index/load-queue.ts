@@ -34,3 +34,62 @@ export class LoadQueue {
     this.#head = 0;
   }
 }
+
+/**
+ * What is read next: buckets that somebody waits for first. Half of the reads may be for changes that
+ * wait and for walks, which have a quarter even when others wait: no checkpoint ends before those
+ * changes have their pages.
+ */
+export class Loads {
+  readonly #max: number;
+  readonly #wanted: (bucket: number, d: number) => boolean;
+  readonly #urgent = new LoadQueue();
+  readonly #background = new LoadQueue();
+  #reads = 0;
+  #backgroundReads = 0;
+
+  /**
+   * @param max reads at once.
+   * @param wanted is it still waited for, and not being read?
+   */
+  constructor(max: number, wanted: (bucket: number, d: number) => boolean) {
+    this.#max = max;
+    this.#wanted = wanted;
+  }
+
+  /** On their way. */
+  get reads(): number {
+    return this.#reads;
+  }
+
+  push(bucket: number, d: number, background: boolean): void {
+    (background ? this.#background : this.#urgent).push(bucket, d);
+  }
+
+  /** The queue whose first bucket is next; undefined: there is none, or enough are on their way. */
+  next(): LoadQueue | undefined {
+    if (this.#reads >= this.#max) return undefined;
+    this.#skip(this.#urgent);
+    this.#skip(this.#background);
+    const othersWait = this.#urgent.length > 0;
+    const share = this.#max / (othersWait ? 4 : 2);
+    if (this.#background.length > 0 && this.#backgroundReads < share) return this.#background;
+    return othersWait ? this.#urgent : undefined;
+  }
+
+  /** The first of the queue is being read, until the returned function is called. */
+  begin(queue: LoadQueue): () => void {
+    queue.shift();
+    const background = Number(queue === this.#background);
+    this.#reads++;
+    this.#backgroundReads += background;
+    return () => {
+      this.#reads--;
+      this.#backgroundReads -= background;
+    };
+  }
+
+  #skip(queue: LoadQueue): void {
+    while (queue.length > 0 && !this.#wanted(queue.bucket, queue.d)) queue.shift();
+  }
+}

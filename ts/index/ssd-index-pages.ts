@@ -220,6 +220,10 @@ export class SsdIndexPages implements IndexPages {
     this.#buckets.onFailure = callback;
   }
 
+  get size(): number {
+    return this.#buckets.keys + this.#buckets.pending.added();
+  }
+
   stats(): IndexPagesStats {
     const { table, cache, pending } = this.#buckets;
     const { reads, writes } = this.#file.traffic;

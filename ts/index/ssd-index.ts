@@ -71,7 +71,7 @@ export class SsdIndex implements Index {
     this.checkOpen();
     this.pages.settleSync();
     // Of a page that cannot be read it is not known which keys it has.
-    return this.#buckets.keys + this.#buckets.pending.added();
+    return this.pages.size;
   }
 
   get memoryBytes(): number {

@@ -1,4 +1,5 @@
 import type { FileId, FileSet, OpenMode } from '../bindings/file-set.js';
+import { isCairnError } from '../common/errors.js';
 import { alignUp, MIB, PAGE_BYTES } from '../common/units.js';
 import { checkpointFileId, checkpointFileName } from './checkpoint.js';
 
@@ -13,7 +14,8 @@ const SLACK_BYTES = 16 * MIB;
  * Space for the next checkpoint, so that a full device does not keep a store from making the one
  * that frees its log. It is the file of the checkpoint before, kept instead of removed: what two
  * checkpoints take while the second is written stays taken. The file of the one in force is made as
- * long, because it is the space for the one after that.
+ * long, because it is the space for the one after that; before the first one a file of number 0, which
+ * is none's, stands for it.
  */
 export class CheckpointReserve {
   readonly #files: FileSet;
@@ -49,11 +51,13 @@ export class CheckpointReserve {
   /**
    * Makes both files long enough for a checkpoint of that many bytes.
    *
-   * @throws CairnError CAIRN_NO_SPACE, CAIRN_IO: they are as they were, or one is longer.
+   * @throws CairnError CAIRN_NO_SPACE, CAIRN_IO: they are as they were, or RESERVE is longer; or
+   *   shorter, where it had what the other one lacks.
    */
   hold(bytes: number): Promise<void> {
     const held = this.#holding.then(() => this.#resize(alignUp(bytes, PAGE_BYTES)));
-    this.#holding = held.catch(() => undefined);
+    // Whoever asked hears of it before: nothing more is to be put.
+    this.#holding = held.catch((error: unknown) => this.#share(error)).catch(() => undefined);
     return held;
   }
 
@@ -72,11 +76,10 @@ export class CheckpointReserve {
     this.#file ??= open(RESERVE_FILE, OPEN_OR_CREATE);
     this.#kept = true;
     grow(RESERVE_FILE, this.#file);
-    const id = this.#inForce();
-    if (id === 0) return;
-    const file = open(checkpointFileName(id), OPEN_EXISTING);
+    const name = checkpointFileName(this.#inForce());
+    const file = open(name, this.#modeInForce());
     try {
-      grow(checkpointFileName(id), file);
+      grow(name, file);
     } finally {
       files.close(file);
     }
@@ -93,10 +96,10 @@ export class CheckpointReserve {
     this.#kept = false;
   }
 
-  /** The file of checkpoint `id` is not in force, or not any more. 0: there was none. */
-  async put(id: number): Promise<void> {
+  /** The file of checkpoint `id` is not in force, or not any more; undefined: it goes elsewhere. */
+  async put(id: number | undefined): Promise<void> {
     // A file that keeps its name is taken over by the next open.
-    if (id !== 0) {
+    if (id !== undefined) {
       await this.#files.rename(checkpointFileName(id), RESERVE_FILE).then(
         () => (this.#kept = true),
         () => false,
@@ -118,7 +121,36 @@ export class CheckpointReserve {
     const size = this.#files.sizeOf(file);
     if (size < bytes) await this.#files.grow(file, bytes);
     else if (size > 2 * bytes + SLACK_BYTES) await this.#files.truncate(file, bytes);
-    await this.#growInForce(bytes);
+    await this.#withInForce(async (inForce) => {
+      if (this.#files.sizeOf(inForce) < bytes) await this.#files.grow(inForce, bytes);
+    });
+  }
+
+  /** There is too little for both: what there is does for checkpoints that are half as long. */
+  async #share(error: unknown): Promise<void> {
+    const file = this.#file;
+    if (file === undefined || this.#taken || !isCairnError(error, 'CAIRN_NO_SPACE')) return;
+    const files = this.#files;
+    await this.#withInForce(async (inForce) => {
+      const half = alignUp((files.sizeOf(file) + files.sizeOf(inForce)) / 2, PAGE_BYTES);
+      if (files.sizeOf(inForce) >= half) return;
+      await files.truncate(file, half);
+      await files.grow(inForce, half - PAGE_BYTES);
+    });
+  }
+
+  async #withInForce(use: (file: FileId) => Promise<void>): Promise<void> {
+    const files = this.#files;
+    const file = await files.open(checkpointFileName(this.#inForce()), this.#modeInForce());
+    try {
+      await use(file);
+    } finally {
+      files.close(file);
+    }
+  }
+
+  #modeInForce(): OpenMode {
+    return this.#inForce() === 0 ? OPEN_OR_CREATE : OPEN_EXISTING;
   }
 
   async #opened(): Promise<FileId> {
@@ -128,16 +160,5 @@ export class CheckpointReserve {
     if (this.#file !== undefined) this.#files.close(file);
     this.#file ??= file;
     return this.#file;
-  }
-
-  async #growInForce(bytes: number): Promise<void> {
-    const id = this.#inForce();
-    if (id === 0) return;
-    const file = await this.#files.open(checkpointFileName(id), OPEN_EXISTING);
-    try {
-      if (this.#files.sizeOf(file) < bytes) await this.#files.grow(file, bytes);
-    } finally {
-      this.#files.close(file);
-    }
   }
 }

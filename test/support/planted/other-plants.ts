@@ -185,7 +185,14 @@ export const OTHER_PLANTS: readonly Plant[] = [
     name: 'index-page-read-for-nobody',
     what: 'a page goes for one that was asked for twice and has come',
     file: 'ts/index/buckets.ts',
-    edits: [['this.#loading.has(bucket) && !this.#reading', '!this.#reading']],
+    edits: [['this.#loading.has(bucket) && !this.#reading.has', '!this.#reading.has']],
+    caughtBy: mocha('test/ts/index/page-loads.test.ts'),
+  },
+  {
+    name: 'index-splits-without-space',
+    what: 'changes that wait for their pages have no space for what they split',
+    file: 'ts/index/buckets.ts',
+    edits: [['this.#pagesFor(pending.count, pending.bucketCount)', 'pending.bucketCount']],
     caughtBy: mocha('test/ts/index/page-loads.test.ts'),
   },
   {

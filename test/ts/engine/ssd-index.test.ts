@@ -126,6 +126,9 @@ describe('a store with its index on the device', () => {
       const { reads } = indexOf(store);
       const puts = changed.map((n) => store.put(keyOf(n), valueOf(n, 3)));
       puts.push(store.put('new', 'one'));
+      const { pendingChanges, deviceReads } = store.stats().index;
+      assert.ok((pendingChanges as number) > 0);
+      assert.equal(indexOf(store).reads, deviceReads, 'which waits for no page');
       const values = await Promise.all(changed.map((n) => store.get(keyOf(n))));
       for (const [at, n] of changed.entries()) assert.equal(String(values[at]), valueOf(n, 3));
       await Promise.all(puts);

@@ -6,10 +6,17 @@ import { INDEX_CURSOR_END, UNREAD } from '../../../ts/index/index.js';
 import { KeyHasher } from '../../../ts/index/key-hash.js';
 import { LoadQueue } from '../../../ts/index/load-queue.js';
 import { SsdIndex } from '../../../ts/index/ssd-index.js';
+import { SeededRandom } from '../../support/crash/random.js';
+import { allocatedBytes, newSimDisk } from '../../support/sim-disk.js';
+import { withDirectory } from '../../support/stores.js';
 
 const HASH_KEY = new Uint8Array(16).fill(7);
 const CACHE_PAGES = 8;
 const KEYS = 400;
+const OPTIONS = {
+  ...{ hashKey: HASH_KEY, storeId: HASH_KEY, persistent: true, readOnly: false },
+  growBytesMax: 1024 * 1024,
+};
 const hasher = new KeyHasher(HASH_KEY);
 
 function hashOf(key: number): Int32Array {
@@ -22,15 +29,11 @@ function dOf(key: number): number {
 }
 
 /** Each key has itself as its handle; far more buckets than the cache has pages. */
-async function newIndex(): Promise<SsdIndex> {
-  const index = new SsdIndex(FileSet.memory(), {
-    hashKey: HASH_KEY,
-    storeId: HASH_KEY,
+async function newIndex(fileSet = FileSet.memory()): Promise<SsdIndex> {
+  const index = new SsdIndex(fileSet, {
+    ...OPTIONS,
     cachePages: CACHE_PAGES,
     entriesMax: 4,
-    persistent: true,
-    readOnly: false,
-    growBytesMax: 1024 * 1024,
   });
   await index.pages.adopted();
   for (let key = 1; key < KEYS; key++) index.put(hashOf(key), key);
@@ -112,6 +115,82 @@ describe('pages that come in while nearly all others are kept', () => {
     assert.ok(index.pages.stats().cachedPages > CACHE_PAGES + 64);
     for (const urgent of [false, true]) index.pages.admitSync(1, urgent);
     for (const done of await Promise.all(kept)) done();
+  });
+});
+
+describe('a device that is asked for more pages than it can read, without end', () => {
+  it('reads those that changes wait for as well', () =>
+    withDirectory(async (path) => {
+      // One of memory answers all that is asked for before anybody can ask again.
+      const fileSet = await FileSet.openDirectory(path, {
+        ...{ backend: 'POSIX', queueDepth: 32, flushEvery: 4, busyPollUs: 0, threads: 2 },
+        ...{ readOnly: false, create: true, lockTimeoutMs: 0 },
+      });
+      const index = await newIndex(fileSet);
+      const { pages } = index;
+      const keys = keysOfBuckets(index);
+      const random = new SeededRandom(1);
+      const before = pages.stats().deviceReads;
+      let over = false;
+      const readers = Array.from({ length: 40 }, async () => {
+        while (!over) {
+          const d = dOf(keys[random.below(60)]!);
+          await new Promise<void>((resolve) => pages.load(d, () => resolve()));
+          over ||= pages.stats().deviceReads - before > 5000;
+        }
+      });
+      for (const key of keys.slice(60, 80)) pages.put(hashOf(key), 1000 + key);
+      await pages.settle();
+      assert.equal(over, false);
+      over = true;
+      await Promise.all(readers);
+      index.close();
+      await fileSet.dispose();
+    }));
+});
+
+describe('a device that is full while changes wait for their pages', () => {
+  it('has the space for what these split, so that deletes and checkpoints go on', async () => {
+    const disk = newSimDisk({});
+    const index = new SsdIndex(FileSet.simulate(disk), {
+      ...OPTIONS,
+      cachePages: 256,
+      entriesMax: 16,
+    });
+    const { pages } = index;
+    await pages.adopted();
+    let key = 1;
+    for (; key < 60_000; key++) {
+      while (!pages.admits(1, false)) await pages.whenAdmitted(1, false);
+      pages.put(hashOf(key), key);
+    }
+    await pages.checkpoint();
+    pages.checkpointInForce();
+    await pages.whenAdmitted(2000, false);
+    disk.setCapacity(allocatedBytes(disk));
+    const first = key;
+    for (let refused = false; !refused;) {
+      for (let n = 0; n < 5000 && pages.admits(1, false); n++) pages.put(hashOf(key), key++);
+      await new Promise((resolve) => setImmediate(resolve));
+      if (pages.admits(1, false)) continue;
+      await pages.checkpoint();
+      pages.checkpointInForce();
+      refused = !pages.admits(1, false);
+    }
+    assert.ok(key - first > 10_000, `${key - first} were taken`);
+    await pages.whenAdmitted(1, true);
+    for (let deleted = 1; deleted < 500; deleted++) {
+      while (!pages.admits(1, true)) {
+        await pages.checkpoint();
+        pages.checkpointInForce();
+      }
+      pages.put(hashOf(deleted), 0);
+    }
+    await pages.checkpoint();
+    pages.checkpointInForce();
+    assert.equal(index.size, key - 500);
+    index.close();
+    disk.release();
   });
 });
 

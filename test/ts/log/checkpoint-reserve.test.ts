@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import type { SimDisk } from '../../../ts/bindings/addon.js';
 import { FileSet } from '../../../ts/bindings/file-set.js';
 import { isCairnError } from '../../../ts/common/errors.js';
+import { checkpointFileName } from '../../../ts/log/checkpoint.js';
 import { CheckpointReserve, RESERVE_FILE } from '../../../ts/log/checkpoint-reserve.js';
 import { newSimDisk } from '../../support/sim-disk.js';
 
@@ -31,13 +32,13 @@ describe('the space for the next checkpoint', () => {
       await withReserve(inForce, async (reserve, bytesOf) => {
         reserve.holdSync(10_000);
         assert.equal(bytesOf(RESERVE_FILE), 12_288);
-        assert.equal(bytesOf(IN_FORCE), inForce === 0 ? 0 : 12_288);
+        assert.equal(bytesOf(checkpointFileName(inForce)), 12_288);
         reserve.holdSync(5000);
         assert.equal(bytesOf(RESERVE_FILE), 12_288);
         await reserve.hold(20_000);
         reserve.holdSync(30_000);
         assert.equal(bytesOf(RESERVE_FILE), 32_768);
-        assert.equal(bytesOf(IN_FORCE), inForce === 0 ? 0 : 32_768);
+        assert.equal(bytesOf(checkpointFileName(inForce)), 32_768);
       });
     }
   });
@@ -63,6 +64,15 @@ describe('the space for the next checkpoint', () => {
       assert.equal(bytesOf(RESERVE_FILE), 8192);
       reserve.holdSync(16_384);
       assert.equal(bytesOf(RESERVE_FILE), 16_384);
+    }));
+
+  it('is there for the second checkpoint as well when the device is full before the first', () =>
+    withReserve(0, async (reserve, bytesOf) => {
+      await reserve.hold(8192);
+      await reserve.take(1);
+      await reserve.put(0);
+      assert.deepEqual([bytesOf('checkpoint-1'), bytesOf(RESERVE_FILE)], [8192, 8192]);
+      assert.equal(bytesOf('checkpoint-0'), 0);
     }));
 
   it('is held by a blocking call while its file is being opened', () =>

@@ -207,6 +207,37 @@ describe('a store without space', function () {
       }
     });
 
+    it(`deletes everything from a device that was full before a checkpoint: ${type}`, async () => {
+      // Symptom: once a new store had filled the device, deletes were refused for good.
+      // Cause: its first checkpoint took all the space that was kept for checkpoints.
+      // Fix: as much again is kept for the second.
+      let filled = 0;
+      for (const index of ['DRAM_PET_HASH', 'SSD_EXTENDIBLE_HASH']) {
+        for (const capacity of range(1000, 2400, 100)) {
+          const bytes = capacity % 200 === 0 ? 60 : 1500;
+          const disk = newSimDisk({ capacityBytes: capacity * 1024 });
+          const config = smallConfig(type, { index: { type: index } });
+          const store = await openSmall(disk, config).catch((error: unknown) => {
+            assert.ok(isCairnError(error, 'CAIRN_NO_SPACE'), String(error));
+          });
+          if (store === undefined) continue;
+          let count = 0;
+          try {
+            for (; count < 20_000; count++) {
+              await store.put(keyOf(count), bytesOf(count, bytes), { durability: 'none' });
+            }
+          } catch (error) {
+            assert.ok(isCairnError(error, 'CAIRN_NO_SPACE'), String(error));
+            filled++;
+          }
+          await deleteAll(store, range(0, count));
+          await settled('close', store.close());
+          disk.release();
+        }
+      }
+      assert.ok(filled >= 20, `${filled} were filled`);
+    });
+
     it(`takes one batch of deletes from a full device: ${type}`, async () => {
       const disk = newSimDisk();
       const config = smallConfig(type);
@@ -271,6 +302,31 @@ describe('a store without space', function () {
       }
     });
   }
+
+  it('takes deletes in any order where moving records finds no room', async () => {
+    // Symptom: a delete was refused, and taken when it was asked for again.
+    // Cause: the checkpoint had made room for it, but then records were to be moved, which needs some.
+    // Fix: that there is none for these is no reason to refuse.
+    const config = smallConfig('SSD_VALUE_STORE', { index: { type: 'SSD_EXTENDIBLE_HASH' } });
+    for (const capacity of [7000, 8000, 10_000, 12_000]) {
+      const disk = newSimDisk({ capacityBytes: capacity * 1024 });
+      const store = await openSmall(disk, config);
+      let refused = 0;
+      let count = 0;
+      for (; refused < 3; count++) {
+        const put = store.put(keyOf(count), 'v'.repeat(20 + (count % 80)), { durability: 'none' });
+        await put.catch(() => refused++);
+      }
+      let deleted = 0;
+      for (let n = 0; n < count; n++) {
+        const key = keyOf((n * 7919) % count);
+        if (await store.delete(key, { durability: 'none' })) deleted++;
+      }
+      assert.deepEqual([deleted, store.size], [count - 3, 0]);
+      await settled('close', store.close());
+      disk.release();
+    }
+  });
 
   it('writes on after a synchronous write of many parts for which there is no space', async () => {
     // Symptom: checkpoints waited for ever after putSync() of a large value had failed.
