@@ -130,7 +130,8 @@ export class Buckets {
       return old;
     }
     const first = !this.pending.has(bucket);
-    this.pending.add(bucket, d, h, x, handle);
+    const room = Math.max(0, this.#options.entriesMax - this.table.entries[bucket]!);
+    this.pending.add(bucket, room, d, h, x, handle);
     if (first) this.load(d, nobody, true);
     return 0;
   }
@@ -215,8 +216,13 @@ export class Buckets {
   }
 
   /** A page for each bucket that is changed, and as many for splits; more when much goes to few. */
-  #pagesFor(count: number, buckets = Math.min(count, this.table.count)): number {
-    return 2 * buckets + Math.ceil((4 * count) / this.#options.entriesMax);
+  #pagesFor(count: number): number {
+    return 2 * Math.min(count, this.table.count) + this.#moreSplits(count);
+  }
+
+  /** Beyond one for each: much goes to few buckets, or all that one has goes to one half. */
+  #moreSplits(count: number): number {
+    return Math.ceil((4 * count) / this.#options.entriesMax);
   }
 
   /** Pages that are missing for so many changes; 0 or less: there are enough. */
@@ -225,8 +231,8 @@ export class Buckets {
     const reserve = Math.min(table.count, RESERVE_PAGES_MAX);
     // Deletes split nothing.
     const needed = urgent ? Math.min(count, table.count) : this.#pagesFor(count) + 1 + reserve;
-    const waiting = this.#pagesFor(pending.count, pending.bucketCount);
-    return cache.dirty + waiting + this.#held + needed - file.free;
+    const splits = pending.beyondRoom + this.#moreSplits(pending.count);
+    return cache.dirty + pending.bucketCount + splits + this.#held + needed - file.free;
   }
 
   #change(slot: number, d: number, h: number, x: number, handle: number): number {

@@ -8,6 +8,12 @@ export interface PendingChange {
   next: PendingChange | undefined;
 }
 
+interface BucketChanges {
+  readonly changes: PendingChange[];
+  /** So many go into its page without a split. */
+  readonly room: number;
+}
+
 /** Of a change, its place in the two maps below included. */
 const CHANGE_BYTES = 160;
 
@@ -17,8 +23,9 @@ const CHANGE_BYTES = 160;
  */
 export class PendingChanges {
   readonly #byHash = new Map<number, PendingChange>();
-  readonly #byBucket = new Map<number, PendingChange[]>();
+  readonly #byBucket = new Map<number, BucketChanges>();
   #count = 0;
+  #beyondRoom = 0;
   #countMax = 0;
 
   get count(): number {
@@ -28,6 +35,11 @@ export class PendingChanges {
   /** What the most that ever waited took: memory is not given back. */
   get memoryBytes(): number {
     return this.#countMax * CHANGE_BYTES;
+  }
+
+  /** Those that find no room in their page: each may split it. */
+  get beyondRoom(): number {
+    return this.#beyondRoom;
   }
 
   get bucketCount(): number {
@@ -44,7 +56,7 @@ export class PendingChanges {
 
   /** The d of a key of this bucket, which has changes. */
   firstOf(bucket: number): number {
-    return this.#byBucket.get(bucket)![0]!.d;
+    return this.#byBucket.get(bucket)!.changes[0]!.d;
   }
 
   find(d: number, h: number, x: number): PendingChange | undefined {
@@ -54,31 +66,34 @@ export class PendingChanges {
     return change;
   }
 
-  /** The key must not be there yet. */
-  add(bucket: number, d: number, h: number, x: number, handle: number): void {
+  /** The key must not be there yet. @param room of the bucket's page, the same until it is taken. */
+  add(bucket: number, room: number, d: number, h: number, x: number, handle: number): void {
     const change = { d, h, x, handle, next: this.#byHash.get(h) };
     this.#byHash.set(h, change);
-    const list = this.#byBucket.get(bucket);
-    if (list === undefined) this.#byBucket.set(bucket, [change]);
-    else list.push(change);
+    const changes = this.#byBucket.get(bucket)?.changes ?? [];
+    if (changes.length === 0) this.#byBucket.set(bucket, { changes, room });
+    if (changes.push(change) > room) this.#beyondRoom++;
     this.#count++;
     this.#countMax = Math.max(this.#countMax, this.#count);
   }
 
   /** Those of the bucket, which are no longer here. */
   take(bucket: number): readonly PendingChange[] {
-    const list = this.#byBucket.get(bucket) ?? [];
+    const taken = this.#byBucket.get(bucket);
+    if (taken === undefined) return [];
+    const { changes, room } = taken;
     this.#byBucket.delete(bucket);
-    for (const change of list) this.#forget(change);
-    this.#count -= list.length;
-    return list;
+    for (const change of changes) this.#forget(change);
+    this.#count -= changes.length;
+    this.#beyondRoom -= Math.max(0, changes.length - room);
+    return changes;
   }
 
   /** How many keys they would add if none of these were in its page. */
   added(): number {
     let added = 0;
-    for (const list of this.#byBucket.values()) {
-      for (const { handle } of list) if (handle !== 0) added++;
+    for (const { changes } of this.#byBucket.values()) {
+      for (const { handle } of changes) if (handle !== 0) added++;
     }
     return added;
   }
@@ -87,6 +102,7 @@ export class PendingChanges {
     this.#byHash.clear();
     this.#byBucket.clear();
     this.#count = 0;
+    this.#beyondRoom = 0;
   }
 
   #forget(change: PendingChange): void {
