@@ -35,9 +35,12 @@ export class LoadQueue {
   }
 }
 
+/** Reads for those who wait between two for changes and walks. */
+const URGENT_IN_A_ROW = 3;
+
 /**
  * What is read next: buckets that somebody waits for first. Half of the reads may be for changes that
- * wait and for walks, which have a quarter even when others wait: no checkpoint ends before those
+ * wait and for walks, and every fourth is even when others wait: no checkpoint ends before those
  * changes have their pages.
  */
 export class Loads {
@@ -47,6 +50,7 @@ export class Loads {
   readonly #background = new LoadQueue();
   #reads = 0;
   #backgroundReads = 0;
+  #urgentInARow = 0;
 
   /**
    * @param max reads at once.
@@ -72,8 +76,9 @@ export class Loads {
     this.#skip(this.#urgent);
     this.#skip(this.#background);
     const othersWait = this.#urgent.length > 0;
-    const share = this.#max / (othersWait ? 4 : 2);
-    if (this.#background.length > 0 && this.#backgroundReads < share) return this.#background;
+    const isTurn = !othersWait || this.#urgentInARow >= URGENT_IN_A_ROW;
+    const may = this.#background.length > 0 && this.#backgroundReads < this.#max / 2;
+    if (may && isTurn) return this.#background;
     return othersWait ? this.#urgent : undefined;
   }
 
@@ -81,6 +86,7 @@ export class Loads {
   begin(queue: LoadQueue): () => void {
     queue.shift();
     const background = Number(queue === this.#background);
+    this.#urgentInARow = background === 0 ? this.#urgentInARow + 1 : 0;
     this.#reads++;
     this.#backgroundReads += background;
     return () => {

@@ -4,7 +4,7 @@ import { FileSet } from '../../../ts/bindings/file-set.js';
 import { loadPage } from '../../../ts/engine/page-room.js';
 import { INDEX_CURSOR_END, UNREAD } from '../../../ts/index/index.js';
 import { KeyHasher } from '../../../ts/index/key-hash.js';
-import { LoadQueue } from '../../../ts/index/load-queue.js';
+import { LoadQueue, Loads } from '../../../ts/index/load-queue.js';
 import { SsdIndex } from '../../../ts/index/ssd-index.js';
 import { SeededRandom } from '../../support/crash/random.js';
 import { allocatedBytes, newSimDisk } from '../../support/sim-disk.js';
@@ -77,7 +77,10 @@ describe('pages that come in while nearly all others are kept', () => {
 
   it('stay until whoever blocked for one has looked, whatever waits behind it', () => {
     const [wanted, ...others] = far as [number, ...number[]];
-    for (const key of others.slice(0, 10)) index.pages.put(hashOf(key), 1000 + key);
+    const [first, ...behind] = others.map(dOf).slice(0, 10) as [number, ...number[]];
+    index.pages.load(first, () => {
+      for (const d of behind) index.pages.load(d, () => undefined);
+    });
     index.pages.loadSync(dOf(wanted));
     assert.equal(index.pages.get(hashOf(wanted)), wanted);
     unpin();
@@ -97,9 +100,9 @@ describe('pages that come in while nearly all others are kept', () => {
   it('do not go for, and are not read for, what was asked for twice and came once', async () => {
     const asked = far.slice(0, 20);
     const before = index.pages.stats().deviceReads;
-    // Behind what others wait for, and then waited for.
     for (const key of asked) index.pages.put(hashOf(key), 1000 + key);
-    await Promise.all(asked.map((key) => loadPage(index.pages, dOf(key))));
+    // These come before it is their turn, and others after that.
+    await Promise.all(asked.slice(4, 12).map((key) => loadPage(index.pages, dOf(key))));
     await index.pages.settle();
     assert.equal(index.pages.stats().deviceReads - before, asked.length);
     unpin();
@@ -219,5 +222,35 @@ describe('LoadQueue', () => {
     const grown = getHeapStatistics().used_heap_size - before;
     assert.ok(grown < 24 * 1024 * 1024, `${grown} bytes`);
     assert.equal(queue.length, 10);
+  });
+});
+
+describe('Loads', () => {
+  const order = (loads: Loads, count: number): number[] =>
+    Array.from({ length: count }, () => {
+      const queue = loads.next()!;
+      const { bucket } = queue;
+      loads.begin(queue)();
+      return bucket;
+    });
+
+  it('has every fourth read for changes and walks while others wait, whatever came first', () => {
+    const loads = new Loads(1, () => true);
+    for (let bucket = 100; bucket < 110; bucket++) loads.push(bucket, 0, true);
+    for (let bucket = 0; bucket < 10; bucket++) loads.push(bucket, 0, false);
+    assert.deepEqual(order(loads, 8), [0, 1, 2, 100, 3, 4, 5, 101]);
+    assert.deepEqual(order(loads, 8), [6, 7, 8, 102, 9, 103, 104, 105]);
+  });
+
+  it('has half of the reads at once for them', () => {
+    const loads = new Loads(8, () => true);
+    for (let bucket = 0; bucket < 10; bucket++) loads.push(bucket, 0, true);
+    const ends = Array.from({ length: 4 }, () => loads.begin(loads.next()!));
+    assert.equal(loads.next(), undefined);
+    loads.push(100, 0, false);
+    assert.equal(loads.next()?.bucket, 100);
+    for (const end of ends) end();
+    assert.equal(loads.reads, 0);
+    assert.equal(loads.next()?.bucket, 100);
   });
 });
