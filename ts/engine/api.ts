@@ -95,6 +95,7 @@ export interface StoreStats {
   /** With what an index on the device reads and writes beside. */
   readonly index: {
     readonly type: string;
+    /** Keys; those of changes that wait for their pages (`pendingChanges`) count as new ones. */
     readonly entries: number;
     readonly memoryBytes: number;
   } & Partial<IndexPagesStats>;
