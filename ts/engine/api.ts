@@ -69,6 +69,7 @@ export interface LatencySummary {
 
 export interface StoreStats {
   readonly path: string;
+  /** As `index.entries`. */
   readonly entries: number;
   /** 'IOURING' | 'POSIX' | ... and what the host refused. */
   readonly io: {
