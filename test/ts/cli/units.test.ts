@@ -335,6 +335,7 @@ describe('command line: keys and values as text', () => {
       ['utf8', binary],
       ['json', binary],
       ['json', Buffer.from('{"a":\n1}')],
+      ['json', Buffer.from(' {"a":1}')],
       ['json', Buffer.from('{')],
     ] as const) {
       const line = entryLine(binary, value, codec, encoding);
