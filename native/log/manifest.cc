@@ -73,7 +73,9 @@ ManifestCheck EncodeManifestRoot(const Manifest& manifest, uint16_t root_index,
   header.entry_bytes = static_cast<uint32_t>(entry_bytes);
 
   std::memset(root.data(), 0, root.size());
-  std::memcpy(root.data() + sizeof(header), manifest.config.data(), manifest.config.size());
+  if (!manifest.config.empty()) {
+    std::memcpy(root.data() + sizeof(header), manifest.config.data(), manifest.config.size());
+  }
   std::byte* at = root.data() + config_end;
   for (const ManifestEntry& entry : manifest.entries) {
     const ManifestEntryHeader entry_header{entry.type, entry.flags,

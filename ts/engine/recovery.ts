@@ -165,6 +165,8 @@ async function adoptSlots(parts: RecoveredParts, slicer: Slicer): Promise<number
 class RecordStream {
   readonly #parts: RecoveredParts;
   #rest: Buffer = Buffer.alloc(0);
+  /** Until the index's room is looked at again: on a full device each look is a try to reserve some. */
+  #changesLeft = 0;
 
   constructor(parts: RecoveredParts) {
     this.#parts = parts;
@@ -188,8 +190,10 @@ class RecordStream {
         placeInMemory(this.#parts, key, value, bytes.readDoubleLE(at + 8));
       }
       at = valueAt + valueLength;
-      const room = roomForMore(this.#parts);
-      if (room !== undefined) await room;
+      if (--this.#changesLeft <= 0) {
+        this.#changesLeft = CHANGES_AT_ONCE;
+        await roomForMore(this.#parts);
+      }
       await slicer.pause();
     }
     this.#rest = bytes.subarray(at);
