@@ -5,6 +5,12 @@ import { checkpointFileId, checkpointFileName } from './checkpoint.js';
 
 /** What the next checkpoint is written over; its bytes mean nothing. */
 export const RESERVE_FILE = 'RESERVE';
+/**
+ * An empty file with a name at least as long as a checkpoint's. On XFS a small directory lies in its
+ * inode, and a name that finds no room there takes blocks, which a full device does not have: this one
+ * goes then. A file that is renamed has both names for a moment.
+ */
+export const NAME_FILE = 'RESERVE-name-of-next-checkpoint';
 const OPEN_EXISTING = 0;
 const OPEN_OR_CREATE = 2;
 /** More than twice what is needed, and this, goes back to the file system. */
@@ -24,28 +30,32 @@ export class CheckpointReserve {
   #file: FileId | undefined;
   /** There is a file of that name, opened or not. */
   #kept: boolean;
+  /** {@link NAME_FILE} is there. */
+  #hasName: boolean;
   /** A checkpoint is written over it: when it ends, {@link hold} is called again. */
   #taken = false;
   #holding: Promise<void> = Promise.resolve();
 
-  private constructor(files: FileSet, inForce: () => number, kept: boolean) {
+  private constructor(files: FileSet, inForce: () => number) {
+    const names = files.list();
     this.#files = files;
-    this.#kept = kept;
+    this.#kept = names.includes(RESERVE_FILE);
+    this.#hasName = names.includes(NAME_FILE);
     this.#inForce = inForce;
   }
 
   /** Takes over what a crash left of checkpoints that are not in force. */
   static async open(files: FileSet, inForce: () => number): Promise<CheckpointReserve> {
     const checkpointId = inForce();
-    let kept = files.list().includes(RESERVE_FILE);
+    const reserve = new CheckpointReserve(files, inForce);
     for (const name of files.list()) {
       const id = checkpointFileId(name);
       if (id === undefined || id === checkpointId) continue;
-      if (kept) await files.remove(name);
-      else await files.rename(name, RESERVE_FILE);
-      kept = true;
+      if (reserve.#kept) await files.remove(name);
+      else await reserve.#rename(name, RESERVE_FILE);
+      reserve.#kept = true;
     }
-    return new CheckpointReserve(files, inForce, kept);
+    return reserve;
   }
 
   /**
@@ -92,7 +102,7 @@ export class CheckpointReserve {
     if (this.#file !== undefined) this.#files.close(this.#file);
     this.#file = undefined;
     if (!this.#kept) return;
-    await this.#files.rename(RESERVE_FILE, checkpointFileName(id));
+    await this.#rename(RESERVE_FILE, checkpointFileName(id));
     this.#kept = false;
   }
 
@@ -100,7 +110,7 @@ export class CheckpointReserve {
   async put(id: number | undefined): Promise<void> {
     // A file that keeps its name is taken over by the next open.
     if (id !== undefined) {
-      await this.#files.rename(checkpointFileName(id), RESERVE_FILE).then(
+      await this.#rename(checkpointFileName(id), RESERVE_FILE).then(
         () => (this.#kept = true),
         () => false,
       );
@@ -118,6 +128,7 @@ export class CheckpointReserve {
   async #resize(bytes: number): Promise<void> {
     if (this.#taken) return;
     const file = this.#file ?? (await this.#opened());
+    await this.#keepName();
     const size = this.#files.sizeOf(file);
     if (size < bytes) await this.#files.grow(file, bytes);
     else if (size > 2 * bytes + SLACK_BYTES) await this.#files.truncate(file, bytes);
@@ -137,6 +148,26 @@ export class CheckpointReserve {
       await files.truncate(file, half);
       await files.grow(inForce, half - PAGE_BYTES);
     });
+  }
+
+  async #rename(from: string, to: string): Promise<void> {
+    try {
+      await this.#files.rename(from, to);
+    } catch (error) {
+      if (!this.#hasName || !isCairnError(error, 'CAIRN_NO_SPACE')) throw error;
+      this.#hasName = false;
+      await this.#files.remove(NAME_FILE);
+      await this.#files.rename(from, to);
+    }
+  }
+
+  /** Without it a checkpoint may be refused, and nothing else. */
+  async #keepName(): Promise<void> {
+    if (this.#hasName) return;
+    const made = await this.#files.open(NAME_FILE, OPEN_OR_CREATE).catch(() => undefined);
+    if (made === undefined) return;
+    this.#files.close(made);
+    this.#hasName = true;
   }
 
   async #withInForce(use: (file: FileId) => Promise<void>): Promise<void> {

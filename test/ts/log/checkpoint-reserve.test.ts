@@ -3,7 +3,7 @@ import type { SimDisk } from '../../../ts/bindings/addon.js';
 import { FileSet } from '../../../ts/bindings/file-set.js';
 import { isCairnError } from '../../../ts/common/errors.js';
 import { checkpointFileName } from '../../../ts/log/checkpoint.js';
-import { CheckpointReserve, RESERVE_FILE } from '../../../ts/log/checkpoint-reserve.js';
+import { CheckpointReserve, NAME_FILE, RESERVE_FILE } from '../../../ts/log/checkpoint-reserve.js';
 import { newSimDisk } from '../../support/sim-disk.js';
 
 const IN_FORCE = 'checkpoint-7';
@@ -73,6 +73,27 @@ describe('the space for the next checkpoint', () => {
       await reserve.put(0);
       assert.deepEqual([bytesOf('checkpoint-1'), bytesOf(RESERVE_FILE)], [8192, 8192]);
       assert.equal(bytesOf('checkpoint-0'), 0);
+    }));
+
+  it('gives up a name where a directory has no room for another one, and makes it again', () =>
+    withReserve(7, async (reserve, bytesOf, disk) => {
+      // Symptom: deletes and checkpoints were refused for good on an XFS without a free block.
+      // Cause: the new name of RESERVE did not fit into the inode of the directory beside the old one.
+      // Fix: a name that nobody needs goes first.
+      const isNamed = (): boolean => disk.readFile(NAME_FILE) !== undefined;
+      await reserve.hold(8192);
+      assert.equal(isNamed(), true);
+      for (const id of [9, 10]) {
+        disk.inject({ operation: 'rename', nth: 1, errno: 'ENOSPC' });
+        await reserve.take(id);
+        assert.deepEqual([bytesOf(checkpointFileName(id)), isNamed()], [8192, false]);
+        await reserve.put(id);
+        await reserve.hold(8192);
+        assert.deepEqual([bytesOf(RESERVE_FILE), isNamed()], [8192, true]);
+      }
+      disk.inject({ operation: 'rename', nth: 1, errno: 'ENOSPC', sticky: true });
+      await assert.rejects(reserve.take(11), (error) => isCairnError(error, 'CAIRN_NO_SPACE'));
+      assert.equal(bytesOf(RESERVE_FILE), 8192);
     }));
 
   it('is held by a blocking call while its file is being opened', () =>
