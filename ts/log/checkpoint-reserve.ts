@@ -55,6 +55,7 @@ export class CheckpointReserve {
       else await reserve.#rename(name, RESERVE_FILE);
       reserve.#kept = true;
     }
+    await reserve.#keepName();
     return reserve;
   }
 

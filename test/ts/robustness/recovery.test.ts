@@ -139,7 +139,7 @@ describe('recovery', () => {
       if (disk.fileNames().includes('RESERVE')) disk.removeFile('RESERVE');
       for (const name of left) disk.writeFile(name, Buffer.alloc(8192, 1));
       const store = await openSmall(disk, small.config);
-      const names = disk.fileNames().filter((name) => /^(RESERVE|checkpoint)/.test(name));
+      const names = disk.fileNames().filter((name) => /^(RESERVE$|checkpoint)/.test(name));
       assert.equal(names.length, 2, String(names));
       assert.ok(names.includes('RESERVE'));
       await store.checkpoint();
