@@ -81,8 +81,9 @@ async function replay(token: string): Promise<number> {
   process.stderr.write(`${describeWorkload(workload)}\n`);
   const recording = await record(workload);
   process.stderr.write(recording.disk.operations());
-  for (const hazard of recording.disk.hazards()) process.stderr.write(`hazard: ${hazard}\n`);
-  if (parsed === undefined) return 0;
+  const hazards = recording.disk.hazards();
+  for (const hazard of hazards) process.stderr.write(`hazard: ${hazard}\n`);
+  if (parsed === undefined) return hazards.length === 0 ? 0 : 1;
   const { least, most } = recording.oracle.bounds(parsed.point, false);
   process.stderr.write(`after event ${parsed.point}: ${least} writes durable, ${most} begun\n`);
   const { violation } = await checkState(recording, parsed);

@@ -60,6 +60,18 @@ export const OTHER_PLANTS: readonly Plant[] = [
     caughtBy: native('io_test', 'ADurableWrite'),
   },
   {
+    name: 'io-threads-push-unlocked',
+    what: 'threads put what they have done into the list of the pool without its lock',
+    file: 'native/io/blocking_pool.cc',
+    edits: [
+      [
+        'lock.lock();\n    const bool first = finished_.head == nullptr;\n    finished_.Push(task);',
+        'const bool first = finished_.head == nullptr;\n    finished_.Push(task);\n    lock.lock();',
+      ],
+    ],
+    caughtBy: native('blocking_pool_test'),
+  },
+  {
     name: 'io-long-durable-write-unsynced',
     what: 'no sync follows the pieces of a long write that is to be durable',
     file: 'native/io/host_backend.cc',

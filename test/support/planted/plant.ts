@@ -60,6 +60,11 @@ export function commandOf(check: Check): string[] {
   }
 }
 
+/** The one state that a violation of the crash states names. */
+export function replayOf(token: string): string[] {
+  return ['node', '--import', 'tsx', 'test/support/crash/run.ts', '--replay', token];
+}
+
 /** As one reads it in the table. */
 export function describeCheck(check: Check): string {
   switch (check.kind) {

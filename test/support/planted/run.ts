@@ -12,6 +12,7 @@ import { PLANTS } from './plants.js';
 import { Scratch, type Outcome } from './scratch.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+const REPLAY_MS = 10_000;
 const NAME_COLUMNS = Math.max(...PLANTS.map(({ name }) => name.length));
 
 const USAGE = `Options:
@@ -79,11 +80,27 @@ async function isCaught(scratch: Scratch, plant: Plant): Promise<boolean> {
     const by = describeCheck(plant.caughtBy);
     say(`${plant.name.padEnd(NAME_COLUMNS)}  ${plant.what}`);
     say(`${''.padEnd(NAME_COLUMNS)}  ${verdict} by ${by}, ${since(began)}`);
-    if (!outcome.passed) say(`${''.padEnd(NAME_COLUMNS)}  ${firstFailure(outcome.output)}`);
-    return !outcome.passed;
+    if (outcome.passed) return false;
+    say(`${''.padEnd(NAME_COLUMNS)}  ${firstFailure(outcome.output)}`);
+    return plant.caughtBy.kind !== 'crash' || (await isReplayed(scratch, outcome));
   } finally {
     scratch.revert(plant);
   }
+}
+
+/** A violation comes with what repeats it, in ten seconds. */
+async function isReplayed(scratch: Scratch, { output }: Outcome): Promise<boolean> {
+  const token = /^VIOLATION .*\n.*\n.*--replay (\S+)$/m.exec(output)?.[1];
+  if (token === undefined) {
+    say(`${''.padEnd(NAME_COLUMNS)}  NOT REPLAYED: it has no token`);
+    return false;
+  }
+  const began = performance.now();
+  const { passed } = await scratch.replay(token);
+  const repeated = !passed && performance.now() - began < REPLAY_MS;
+  const verdict = repeated ? 'replayed' : passed ? 'NOT REPLAYED' : 'REPLAYED TOO SLOWLY';
+  say(`${''.padEnd(NAME_COLUMNS)}  ${verdict} by ${token}, ${since(began)}`);
+  return repeated;
 }
 
 /** What the test said, in one line. */

@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
-import { commandOf, planted, type Check, type Plant } from './plant.js';
+import { commandOf, planted, replayOf, type Check, type Plant } from './plant.js';
 
 /** What the tests that catch something are made of. */
 const COPIED = [
@@ -82,6 +82,11 @@ export class Scratch {
 
   run(check: Check): Promise<Outcome> {
     return this.#run(commandOf(check));
+  }
+
+  /** One state, by the token that a violation came with. */
+  replay(token: string): Promise<Outcome> {
+    return this.#run(replayOf(token));
   }
 
   #changed(file: string): void {

@@ -29,9 +29,10 @@ export interface Allowance {
 const CODES: readonly ErrorCode[] = ['CAIRN_CORRUPTION', 'CAIRN_INCOMPATIBLE'];
 
 /**
- * Opens a copy of `small` after `damage` and reads every key.
+ * Opens a copy of `small` after `damage`, reads every key and verifies it.
  *
- * @throws Error when a value is wrong or an error has no type.
+ * @throws Error when a value is wrong, an error has no type, or `verify` finds what reading does not,
+ *   or the other way round.
  */
 export async function openDamaged(
   small: SmallStore,
@@ -43,7 +44,12 @@ export async function openDamaged(
   let store: Store | undefined;
   try {
     store = await openSmall(disk, small.config);
-    return readAll(small, store, codes, lostMax);
+    const outcome = readAll(small, store, codes, lostMax);
+    const { damagedCount } = await store.verify();
+    if (damagedCount > 0 !== outcome.damaged.length > 0) {
+      throw new Error(`verify finds ${damagedCount}, reading ${outcome.damaged.join(' ')}`);
+    }
+    return outcome;
   } catch (error) {
     if (store !== undefined) throw error;
     return { refused: codeOf(error, codes), damaged: [], shortened: false };
@@ -104,17 +110,4 @@ function codeOf(error: unknown, codes: readonly ErrorCode[]): ErrorCode {
   if (!isCairnError(error)) throw error;
   if (codes.includes(error.code)) return error.code;
   throw new Error(`the error has code ${error.code}: ${error.message}`, { cause: error });
-}
-
-/** Offsets of a file worth damage: what is written, and every `stride`-th of the zeros. */
-export function offsetsOf(bytes: Uint8Array, stride: number): number[] {
-  const offsets: number[] = [];
-  for (let page = 0; page < bytes.length; page += 4096) {
-    const end = Math.min(page + 4096, bytes.length);
-    const used = bytes.subarray(page, end).some((byte) => byte !== 0);
-    for (let at = page; at < end; at++) {
-      if (bytes[at] !== 0 || (used && at % stride === 0)) offsets.push(at);
-    }
-  }
-  return offsets;
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { runConcurrentFaults } from '../../support/robustness/concurrent-faults.js';
 import { runConcurrentSpace } from '../../support/robustness/concurrent-space.js';
+import { countInSuite } from '../../support/robustness/suite-count.js';
 import { Watchdog } from '../../support/robustness/watchdog.js';
 
 const LONG = process.env['CAIRN_TEST_LONG'] === '1';
@@ -15,6 +16,7 @@ describe('writers beside each other on a device that fails or is full', function
     watchdog = new Watchdog(15_000);
   });
   after(() => watchdog.stop());
+  const count = countInSuite('concurrent writers');
 
   const tryAll = async (what: string, seeds: number, run: (seed: number) => Promise<number>) => {
     const wrong: string[] = [];
@@ -28,6 +30,7 @@ describe('writers beside each other on a device that fails or is full', function
         wrong.push(`${message}: ${String(cause)}`);
       }
     }
+    count({ seeds, 'calls that failed': failed });
     assert.equal(wrong.length, 0, `${wrong.length} wrong: ${wrong.slice(0, 6).join('; ')}`);
     assert.ok(failed > seeds);
   };

@@ -4,6 +4,7 @@ import type { ErrorCode } from '../../../ts/common/errors.js';
 import { Watchdog } from '../../support/robustness/watchdog.js';
 import { STORES } from '../../support/robustness/concurrent-faults.js';
 import { WORKLOADS } from '../../support/robustness/fault-workloads.js';
+import { countInSuite } from '../../support/robustness/suite-count.js';
 import { runFaulty, type FaultCase, type FaultWorkload } from '../../support/robustness/faults.js';
 
 const LONG = process.env['CAIRN_TEST_LONG'] === '1';
@@ -61,6 +62,7 @@ describe('a store whose device fails', function () {
     watchdog = new Watchdog(15_000);
   });
   after(() => watchdog.stop());
+  const count = countInSuite('faults of a simulated device');
 
   for (const [at, [valueType, document]] of STORES.entries()) {
     const store = `${valueType} ${JSON.stringify(document)}`;
@@ -93,6 +95,7 @@ describe('a store whose device fails', function () {
           await tryAll('small values', 'reopening', sticky);
         }
         const { length } = wrong;
+        count({ 'runs in which one fired': fired });
         assert.equal(length, 0, `${length} of ${fired} wrong: ${wrong.slice(0, 6).join('; ')}`);
         // Only values on the device reserve space.
         assert.ok(fired > 0 || kind.fault.operation === 'grow');

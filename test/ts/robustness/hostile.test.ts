@@ -3,7 +3,7 @@ import type { SimDisk } from '../../../ts/bindings/addon.js';
 import { isCairnError } from '../../../ts/common/errors.js';
 import type { Store } from '../../../ts/engine/api.js';
 import { SeededRandom } from '../../support/crash/random.js';
-import { offsetsOf } from '../../support/robustness/damage.js';
+import { offsetsOf } from '../../support/robustness/damage-cases.js';
 import { Resealer } from '../../support/robustness/reseal.js';
 import {
   abandon,
@@ -11,6 +11,7 @@ import {
   openSmall,
   type SmallStore,
 } from '../../support/robustness/small-stores.js';
+import { countInSuite } from '../../support/robustness/suite-count.js';
 import { Watchdog } from '../../support/robustness/watchdog.js';
 
 const LONG = process.env['CAIRN_TEST_LONG'] === '1';
@@ -33,6 +34,7 @@ describe('a store of someone who knows the format', function () {
     watchdog = new Watchdog();
   });
   after(() => watchdog.stop());
+  const count = countInSuite('hostile files');
 
   for (const [type, allocator, index] of KINDS) {
     for (const closed of [true, false]) {
@@ -62,6 +64,7 @@ describe('a store of someone who knows the format', function () {
           }
           if (seed % 32 === 0) await new Promise((resolve) => setImmediate(resolve));
         }
+        count({ seeds: SEEDS, opened });
         assert.ok(opened > 0 && opened < SEEDS, `${opened} of ${SEEDS} opened`);
       });
     }

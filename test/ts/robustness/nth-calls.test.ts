@@ -9,6 +9,7 @@ import { Build, LoopProcess, runDoomedProcess } from '../../support/nth/process.
 import { REAL_WORKLOADS, settledInTime, type RealCase } from '../../support/nth/real-run.js';
 import { STORES } from '../../support/robustness/concurrent-faults.js';
 import { checkReopened } from '../../support/robustness/faults.js';
+import { countInSuite } from '../../support/robustness/suite-count.js';
 import { openSmallIn, smallConfig } from '../../support/robustness/small-stores.js';
 
 const LONG = process.env['CAIRN_TEST_LONG'] === '1';
@@ -210,6 +211,7 @@ for (const backend of ['POSIX', 'IOURING'] as const) {
     let build: Build;
     let folder: string;
     let loops: LoopProcess;
+    const count = countInSuite(`calls on ${backend}`);
 
     async function start(): Promise<number> {
       loops = new LoopProcess(build, backend);
@@ -247,6 +249,7 @@ for (const backend of ['POSIX', 'IOURING'] as const) {
           const more = last === undefined ? {} : { last };
           const { cases, fired, wrong } = await loops.run({ ...loop, every: everyOf(at), ...more });
           const { length } = wrong;
+          count({ runs: cases, 'in which a call failed': fired });
           assert.equal(length, 0, `${length} of ${cases} wrong: ${wrong.slice(0, 6).join('; ')}`);
           // Only values on the device reserve space, and only a checkpoint renames.
           assert.ok(fired > 0 || at > 0, 'nothing failed');

@@ -7,6 +7,13 @@ import { CairnError, isCairnError } from '../../../ts/common/errors.js';
 import { DamageList, entriesOf } from '../../../ts/engine/repair.js';
 import { createRegistry, open, repair, type StoreConfig } from '../../../ts/index.js';
 import {
+  flippedBytes,
+  olderSectors,
+  swappedSectors,
+  zeroedSectors,
+  type DamageCase,
+} from '../../support/robustness/damage-cases.js';
+import {
   abandon,
   makeSmallStore,
   openSmall,
@@ -14,10 +21,10 @@ import {
   type Contents,
   type SmallStore,
 } from '../../support/robustness/small-stores.js';
+import { countInSuite } from '../../support/robustness/suite-count.js';
 import { bytesOf, withDirectory } from '../../support/stores.js';
 
 const LONG = process.env['CAIRN_TEST_LONG'] === '1';
-const SECTOR = 512;
 const KINDS = [
   ['SSD_VALUE_STORE', 'SSD_SLAB', 'DRAM_PET_HASH'],
   ['SSD_VALUE_STORE', 'SSD_BUDDY', 'DRAM_EXTENDIBLE_HASH'],
@@ -25,8 +32,6 @@ const KINDS = [
   ['TIERED_VALUE_STORE', 'SSD_SLAB', 'DRAM_PET_HASH'],
   ['SSD_VALUE_STORE', 'SSD_SLAB', 'SSD_EXTENDIBLE_HASH'],
 ] as const;
-
-type Case = readonly [string, (disk: SimDisk) => void];
 
 interface Salvaged {
   readonly found: Contents;
@@ -50,6 +55,7 @@ async function salvage(small: SmallStore, disk: SimDisk): Promise<Salvaged | und
 // Fault model F4: what checks is saved, what does not is listed, and nothing wrong is given.
 describe('repair', function () {
   this.timeout(LONG ? 3_600_000 : 120_000);
+  const count = countInSuite('repair');
 
   for (const [type, allocator, index] of KINDS) {
     for (const closed of [true, false]) {
@@ -68,9 +74,10 @@ describe('repair', function () {
         });
 
         for (const [name, cases] of [
-          ['a sector is zeroed', zeroed],
-          ['two sectors are swapped', swapped],
-          ['a sector is as it was before', older],
+          ['a byte is damaged', flips],
+          ['a sector is zeroed', zeroedSectors],
+          ['two sectors are swapped', swappedSectors],
+          ['a sector is as it was before', olderSectors],
           ['a file is cut or longer', reshaped],
         ] as const) {
           it(`lists what it gave up, and gives nothing wrong, when ${name}`, async () => {
@@ -81,6 +88,7 @@ describe('repair', function () {
               damage(disk);
               const result = await salvage(small, disk);
               if (result !== undefined) checkSalvaged(small, result, label);
+              count({ 'damaged stores': 1, 'that repair took': result === undefined ? 0 : 1 });
               await checkVerify(small, disk, label);
               saved += result?.found.size ?? 0;
               all += (small.states.at(-1) as Contents).size;
@@ -243,56 +251,20 @@ async function checkVerify(small: SmallStore, disk: SimDisk, label: string): Pro
 }
 
 /** About as many of each kind, spread over the files. */
-function sampled(cases: readonly Case[]): Case[] {
+function sampled(cases: readonly DamageCase[]): DamageCase[] {
   const step = LONG ? 1 : Math.max(1, Math.floor(cases.length / 12));
   return cases.filter((_, at) => at % step === 0);
 }
 
-function usedSectors(bytes: Uint8Array): number[] {
-  const sectors: number[] = [];
-  for (let at = 0; at < bytes.length; at += SECTOR) {
-    if (bytes.subarray(at, at + SECTOR).some((byte) => byte !== 0)) sectors.push(at);
-  }
-  return sectors;
+/** Every byte that is not zero; the zeros are of the test of damaged files. */
+function flips(small: SmallStore): Generator<DamageCase> {
+  return flippedBytes(small, { stride: Infinity, stepOf: () => 1 });
 }
 
-function* zeroed(small: SmallStore): Generator<Case> {
-  for (const name of small.fileNames()) {
-    for (const at of usedSectors(small.bytesOf(name))) {
-      yield [`${name}, sector at ${at} zeroed`, (disk) => void disk.zeroSector(name, at)];
-    }
-  }
-}
-
-function* swapped(small: SmallStore): Generator<Case> {
-  for (const name of small.fileNames()) {
-    const sectors = usedSectors(small.bytesOf(name));
-    for (const [index, left] of sectors.entries()) {
-      const right = sectors[(index * 7 + 3) % sectors.length] as number;
-      if (left === right) continue;
-      const label = `${name}, sectors at ${left} and ${right} swapped`;
-      yield [label, (disk) => void disk.swapSectors(name, left, right)];
-    }
-  }
-}
-
-function* older(small: SmallStore): Generator<Case> {
-  for (const name of small.fileNames()) {
-    const [now, before] = [small.bytesOf(name), small.olderBytesOf(name)];
-    for (let at = 0; at + SECTOR <= Math.min(now.length, before.length); at += SECTOR) {
-      const sector = before.subarray(at, at + SECTOR);
-      if (Buffer.compare(sector, now.subarray(at, at + SECTOR)) === 0) continue;
-      const bytes = Uint8Array.from(now);
-      bytes.set(sector, at);
-      yield [`${name}, older sector at ${at}`, (disk) => disk.writeFile(name, bytes)];
-    }
-  }
-}
-
-function* reshaped(small: SmallStore): Generator<Case> {
+function* reshaped(small: SmallStore): Generator<DamageCase> {
   for (const name of small.fileNames()) {
     const bytes = small.bytesOf(name);
-    for (const length of [bytes.length - SECTOR, bytes.length >> 1]) {
+    for (const length of [bytes.length - 512, bytes.length >> 1]) {
       const cut = bytes.slice(0, length);
       yield [`${name} cut to ${length}`, (disk) => disk.writeFile(name, cut)];
     }
