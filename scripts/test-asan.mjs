@@ -1,6 +1,7 @@
 // Builds the addon with address and undefined-behaviour sanitizers into build/asan and runs those
-// mocha files over it that exercise native code: buffers in flight, threads, every end of both.
-// A second pass looks for leaks. --short runs the first pass over the threads alone.
+// mocha files over it whose stores are in its process; the others are about programs, tools and whole
+// machines, or load a library of their own before libc (nth-calls). A second pass, over those in which
+// buffers are in flight and threads end, looks for leaks. --short runs the threads alone, without it.
 //
 // The sanitizers see native code only: what JavaScript reads of freed external memory goes unseen.
 import { writeFileSync } from 'node:fs';
@@ -9,15 +10,28 @@ import { inRoot } from './support.mjs';
 
 const short = process.argv.includes('--short');
 const THREADS = ['test/ts/robustness/threads.test.ts', 'test/ts/robustness/ending.test.ts'];
-const FILES = short
-  ? THREADS
-  : [...THREADS, 'test/ts/engine/*.test.ts', 'test/ts/bindings/*.test.ts'];
+const ENDING = [...THREADS, 'test/ts/engine/*.test.ts', 'test/ts/bindings/*.test.ts'];
+const OTHER = [
+  'cli',
+  'common',
+  'config',
+  'index',
+  'linearizability',
+  'log',
+  'registry',
+  'value-store',
+];
+const ALL = [
+  ...ENDING,
+  ...OTHER.map((name) => `test/ts/${name}/*.test.ts`),
+  'test/ts/robustness/!(nth-calls|threads|ending).test.ts',
+];
 
 /** @param leaks node leaks a few bytes of its own for each external it makes. */
-function run(addon, libraries, leaks, more = []) {
+function run(files, addon, libraries, leaks, more = []) {
   const suppressions = inRoot('build', 'asan', 'leaks.txt');
   writeFileSync(suppressions, 'leak:napi_create_external\n');
-  return mocha(FILES, {
+  return mocha(files, {
     addon,
     more,
     env: {
@@ -37,7 +51,7 @@ if (libraries === undefined) {
 }
 const addon = buildAddon('asan', ['CAIRN_SANITIZE=address,undefined']);
 if (addon === undefined) finish([{ passed: 0, failed: 1 }]);
-const results = [run(addon, libraries, false)];
+const results = [run(short ? THREADS : ALL, addon, libraries, false)];
 // process.exit() leaves the heap of V8 as it is.
-if (!short) results.push(run(addon, libraries, true, ['--grep', 'exit', '--invert']));
+if (!short) results.push(run(ENDING, addon, libraries, true, ['--grep', 'exit', '--invert']));
 finish(results);

@@ -7,7 +7,12 @@
 import { buildAddon, finish, mocha, runtimeLibraries } from './instrumented.mjs';
 import { capture, hasProgram, inRoot } from './support.mjs';
 
-const FILES = ['test/ts/robustness/threads.test.ts', 'test/ts/bindings/*.test.ts'];
+const FILES = [
+  'test/ts/robustness/threads.test.ts',
+  'test/ts/robustness/ending.test.ts',
+  'test/ts/linearizability/*.test.ts',
+  'test/ts/bindings/*.test.ts',
+];
 
 const libraries = runtimeLibraries(['libtsan.so']);
 // The sanitizer has fixed places for its memory, which a random layout of addresses may have taken.

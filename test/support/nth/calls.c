@@ -23,8 +23,8 @@
 enum { kHitsMax = 64, kHitBytes = 96, kPage = 4096 };
 
 static const char* const kNames[kKinds] = {
-    "",       "read", "write",    "sync", "syncDirectory", "grow",   "truncate",  "open", "rename",
-    "remove", "map",  "allocate", "new",  "thread",        "setup",  "register",  "submit"};
+    "",    "read",     "write", "sync",   "syncDirectory", "grow",     "truncate", "open", "rename",
+    "map", "allocate", "new",   "thread", "setup",         "register", "submit"};
 
 static uintptr_t addon_begin;
 static uintptr_t addon_end;
@@ -160,12 +160,6 @@ int renameat(int from_directory, const char* from, int to_directory, const char*
   NEXT(renameat, "renameat")
   FAIL(kRename, from_directory, -1)
   return next(from_directory, from, to_directory, to);
-}
-
-int unlinkat(int directory, const char* path, int flags) {
-  NEXT(unlinkat, "unlinkat")
-  FAIL(kRemove, directory, -1)
-  return next(directory, path, flags);
 }
 
 #define MMAP(name)                                                             \

@@ -58,7 +58,9 @@ async function runLoop(
         nth += every === 0 ? 1 : Math.max(1, Math.floor(nth / every))
       ) {
         const label = `${name}, ${stage}, ${nth}${sticky ? ' and later' : ''}`;
-        if (nth > NTH_MAX / 2) throw new Error(`${label}: never clean`);
+        if (nth > NTH_MAX / 2) {
+          throw new Error(`${label}: never clean; ${wrong.at(-1) ?? 'nothing wrong'}`);
+        }
         watchdog.step(`${backend}, ${JSON.stringify(loop)}: ${label}`);
         const path = `${folder}/${cases++}`;
         const fault = { ...loop.fault, nth, sticky };

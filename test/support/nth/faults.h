@@ -14,7 +14,6 @@ enum Kind {
   kTruncate,
   kOpen,
   kRename,
-  kRemove,
   kMap,
   kAllocate,
   kNew,

@@ -12,7 +12,6 @@ export type CallKind =
   | 'truncate'
   | 'open'
   | 'rename'
-  | 'remove'
   | 'map'
   | 'allocate'
   | 'new'

@@ -1,7 +1,14 @@
 // In the guest: puts of some kinds, each between two lines that say so. Plain JavaScript over dist,
 // because a compiler takes a minute on an emulated processor.
 import { spawnSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  fdatasyncSync,
+  openSync,
+  readFileSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 
@@ -9,7 +16,7 @@ const QUIET_MS = 1500;
 const TRACE = '/sys/kernel/tracing/trace';
 /** Of a request as the kernel gives it to the driver: a write with FUA. */
 const FUA_WRITE = /block_rq_issue: \S+ F?WF/g;
-const [entry, path] = process.argv.slice(2);
+const [entry, path, markOffset] = process.argv.slice(2);
 const { open } = await import(pathToFileURL(entry).href);
 const store = await open(path, { durability: 'sync' });
 
@@ -54,8 +61,27 @@ async function together(puts) {
   );
 }
 
+/**
+ * Says on the device itself, behind the file system, up to which version all is acknowledged: the log of
+ * the device then has that between the writes of the store.
+ */
+async function marked(rounds, together) {
+  const device = openSync('/dev/nvme0n1', 'r+');
+  const mark = Buffer.alloc(4096);
+  for (let key = 0; key < rounds * together; key += together) {
+    await Promise.all(
+      Array.from({ length: together }, (_, i) => store.put(`key-${key + i}`, valueOf(++version))),
+    );
+    mark.writeUInt32LE(version, 0);
+    writeSync(device, mark, 0, mark.length, Number(markOffset));
+    fdatasyncSync(device);
+  }
+  closeSync(device);
+}
+
 await oneByOne(8, 'sync');
 await phase('sync', 32, (puts) => oneByOne(puts, 'sync'));
 await phase('process', 32, (puts) => oneByOne(puts, 'process'));
 await phase('together', 128, together);
+await marked(16, 4);
 await store.close();

@@ -20,5 +20,5 @@ mount -t sysfs sysfs /host/sys
 mount -t tracefs tracefs /host/sys/kernel/tracing
 echo 1 > /host/sys/kernel/tracing/events/block/block_rq_issue/enable
 echo "device: $(cat /sys/block/nvme0n1/queue/write_cache), fua $(cat /sys/block/nvme0n1/queue/fua)"
-chroot /host "$(cat /node)" "$(cat /guest)" "$(cat /entry)" /mnt/store
+chroot /host "$(cat /node)" "$(cat /guest)" "$(cat /entry)" /mnt/store "$(cat /mark-offset)"
 poweroff -f

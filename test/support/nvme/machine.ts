@@ -13,7 +13,10 @@ import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { MAKE, type FileSystemKind } from '../loop/devices.js';
 
-const IMAGE_BYTES = 1024 * 1024 * 1024;
+const FILE_SYSTEM_BYTES = 1024 * 1024 * 1024;
+/** Behind the file system: the guest says there what is acknowledged. */
+export const MARK_OFFSET = FILE_SYSTEM_BYTES;
+const IMAGE_BYTES = FILE_SYSTEM_BYTES + 1024 * 1024;
 const MODULES = ['nvme', 'virtio_pci', '9pnet_virtio', '9p', 'ext4', 'xfs'] as const;
 /** Links to busybox that init.sh needs. */
 const APPLETS = ['sh', 'mount', 'insmod', 'chroot', 'poweroff', 'cat', 'echo'] as const;
@@ -103,6 +106,7 @@ function makeInitramfs(folder: string, kernel: ReturnType<typeof kernelOf>, o: M
     ['guest', o.guest],
     ['entry', o.entry],
     ['file-system', o.fileSystem],
+    ['mark-offset', String(MARK_OFFSET)],
   ] as const) {
     writeFileSync(join(tree, name), text);
   }
@@ -141,9 +145,10 @@ export async function visit(options: MachineOptions): Promise<Visit> {
     rmSync(file, { force: true });
     writeFileSync(file, '');
   }
-  truncateSync(image, IMAGE_BYTES);
+  truncateSync(image, FILE_SYSTEM_BYTES);
   const [make = '', ...how] = MAKE[options.fileSystem];
   run(make, [...how, image]);
+  truncateSync(image, IMAGE_BYTES);
   run('cp', ['--sparse=always', image, fresh]);
   const trace = join(folder, 'commands.trace');
   const qemu = spawn('qemu-system-x86_64', [

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { CRASH_WORKLOADS } from '../../support/planted/plant.js';
 
 // Processes of their own: a store that hangs or crashes the process is a finding like any other,
 // and two processors are used. `npm run test:crash` runs as many states as one likes.
@@ -41,9 +42,12 @@ describe('a power cut or a kill (fault model F1, F2, F3)', function () {
 
   it(`leaves a prefix of the writes in each of ${STATES} states, with all acknowledged ones`, async () => {
     const args = ['--states', String(STATES), '--per-point', '2', '--seed', '1'];
-    const { status, summary, violations } = await campaign(args);
+    const { status, summary, violations, progress } = await campaign(args);
     assert.equal(status, 0, violations);
     assert.match(summary, /^\d{6,} passed, 0 failed$/m);
+    // Planted mistakes are looked for in those.
+    const workloads = Number(/in all \d+ of (\d+) workloads/.exec(progress)?.[1]);
+    assert.ok(workloads >= CRASH_WORKLOADS, `${workloads} workloads`);
   });
 
   it('is gone on with where a run was stopped', async () => {
