@@ -1,5 +1,6 @@
 // `npm run test:fuzz`: builds the targets of test/native/fuzz with libFuzzer, address and
-// undefined-behaviour sanitizers, and runs each from its inputs in test/fixtures/fuzz on.
+// undefined-behaviour sanitizers, those of test/support/fuzz with libFuzzer in node, and runs each
+// from its inputs in test/fixtures/fuzz on.
 //
 //   --seconds N   for each target, 60 when not given
 //   --target T    only those with T in the name
@@ -12,6 +13,7 @@ import { cpSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { buildTypeScript, TARGETS as TYPESCRIPT } from './fuzz/typescript.mjs';
 import {
   aptInstall,
   explainMissing,
@@ -33,9 +35,13 @@ const INPUTS = inRoot('test', 'fixtures', 'fuzz');
 const BUILD = inRoot('build', 'fuzz');
 const FOUND = join(BUILD, 'found');
 /** Larger ones say nothing that smaller ones do not, and are slow; 100 steps of an allocator are 800 B. */
-const inputBytesMax = (target) => (target.endsWith('_allocator') ? 800 : 8192);
+function inputBytesMax(target) {
+  if (TYPESCRIPT.includes(target)) return target.startsWith('import_') ? 1024 : 4096;
+  return target.endsWith('_allocator') ? 800 : 8192;
+}
 const KEPT_BYTES_MAX = 1024;
-const KEPT_MAX = 16;
+/** Seeds of TypeScript are many small ones. */
+const keptMax = (target) => (TYPESCRIPT.includes(target) ? 24 : 16);
 
 function fail(message) {
   console.error(message);
@@ -56,12 +62,14 @@ function build(folder, program, definitions) {
   return join(folder, program);
 }
 
-function buildFuzzer() {
-  if (!hasProgram('clang++')) {
-    console.log('test:fuzz: installing clang with apt-get');
-    aptInstall(['clang', 'libclang-rt-14-dev']);
-    if (!hasProgram('clang++')) fail('test:fuzz: needs clang++: apt-get install clang');
-  }
+function needClang() {
+  if (hasProgram('clang++')) return;
+  console.log('test:fuzz: installing clang with apt-get');
+  aptInstall(['clang', 'libclang-rt-14-dev']);
+  if (!hasProgram('clang++')) fail('test:fuzz: needs clang++: apt-get install clang');
+}
+
+function buildNative() {
   return build(join(BUILD, 'program'), 'fuzz_main', [
     '-DCMAKE_CXX_COMPILER=clang++',
     '-DCAIRN_FUZZ=ON',
@@ -69,12 +77,30 @@ function buildFuzzer() {
   ]);
 }
 
+/** For each target the program with its first arguments; built is only what one of them needs. */
+async function buildFuzzers(targets) {
+  const native = targets.filter((target) => !TYPESCRIPT.includes(target));
+  const program = native.length > 0 ? buildNative() : undefined;
+  const commands = new Map(native.map((target) => [target, [program]]));
+  if (native.length === targets.length) return commands;
+  const more = await buildTypeScript(join(BUILD, 'typescript'));
+  if (more === undefined) fail('test:fuzz: the targets in TypeScript did not build');
+  return new Map([...commands, ...more]);
+}
+
+function writeSeeds() {
+  const native = build(inRoot('build', 'native-tests'), 'fuzz_seeds', ['-DCAIRN_SANITIZE=']);
+  const typescript = inRoot('test', 'support', 'fuzz', 'write-seeds.ts');
+  return run(native, [INPUTS]) && run(process.execPath, ['--import', 'tsx', typescript, INPUTS]);
+}
+
 function filesIn(directory) {
   return readdirSync(directory).map((name) => join(directory, name));
 }
 
-function libFuzzer(program, target, args) {
-  const { status, stderr } = spawnSync(program, [`-artifact_prefix=${FOUND}/${target}-`, ...args], {
+function libFuzzer([program, ...first], target, args) {
+  const all = [...first, `-artifact_prefix=${FOUND}/${target}-`, ...args];
+  const { status, stderr } = spawnSync(program, all, {
     encoding: 'utf8',
     stdio: ['ignore', 'ignore', 'pipe'],
     maxBuffer: 1 << 28,
@@ -84,28 +110,28 @@ function libFuzzer(program, target, args) {
 }
 
 /** Puts small inputs that reach something new with the seeds and with what was found earlier. */
-function keep(program, target, corpus) {
+function keep(command, target, corpus) {
   const merged = join(BUILD, 'merged', target);
   rmSync(merged, { recursive: true, force: true });
   mkdirSync(merged, { recursive: true });
   // What is in the first folder counts as known.
   cpSync(join(INPUTS, target), merged, { recursive: true });
-  libFuzzer(program, target, ['-merge=1', `-max_len=${KEPT_BYTES_MAX}`, merged, corpus]);
+  libFuzzer(command, target, ['-merge=1', `-max_len=${KEPT_BYTES_MAX}`, merged, corpus]);
   const known = new Set(readdirSync(join(INPUTS, target)));
   const fresh = filesIn(merged)
     .filter((file) => !known.has(basename(file)))
     .sort((a, b) => statSync(a).size - statSync(b).size);
-  const room = Math.max(0, KEPT_MAX - known.size);
+  const room = Math.max(0, keptMax(target) - known.size);
   for (const file of fresh.slice(0, room)) {
     cpSync(file, join(INPUTS, target, `grown-${basename(file).slice(0, 12)}`));
   }
   return Math.min(room, fresh.length);
 }
 
-function fuzz(program, target) {
+function fuzz(command, target) {
   const corpus = join(BUILD, 'corpus', target);
   mkdirSync(corpus, { recursive: true });
-  const { status, stderr } = libFuzzer(program, target, [
+  const { status, stderr } = libFuzzer(command, target, [
     `-max_total_time=${options.seconds}`,
     `-max_len=${inputBytesMax(target)}`,
     '-timeout=20',
@@ -117,7 +143,7 @@ function fuzz(program, target) {
   const executions = Number(/number_of_executed_units:\s*(\d+)/.exec(stderr)?.[1] ?? 0);
   const edges = [...stderr.matchAll(/cov: (\d+)/g)].at(-1)?.[1] ?? '?';
   const passed = status === 0;
-  const kept = passed && options.keep ? `, ${keep(program, target, corpus)} inputs kept` : '';
+  const kept = passed && options.keep ? `, ${keep(command, target, corpus)} inputs kept` : '';
   const verdict = passed ? 'nothing found' : 'FOUND';
   console.log(`${target}: ${executions} inputs, ${edges} edges, ${verdict}${kept}`);
   if (!passed) console.log(stderr.split('\n').slice(-60).join('\n'));
@@ -126,14 +152,12 @@ function fuzz(program, target) {
 
 const missing = missingBuildPackages();
 if (missing.length > 0) fail(explainMissing(missing));
-if (options.seeds) {
-  const seeds = build(inRoot('build', 'native-tests'), 'fuzz_seeds', ['-DCAIRN_SANITIZE=']);
-  process.exit(run(seeds, [INPUTS]) ? 0 : 1);
-}
-const program = buildFuzzer();
+if (options.seeds) process.exit(writeSeeds() ? 0 : 1);
+needClang();
 mkdirSync(FOUND, { recursive: true });
 const targets = readdirSync(INPUTS).filter((name) => name.includes(options.target));
-const results = targets.map((target) => fuzz(program, target));
+const commands = await buildFuzzers(targets);
+const results = targets.map((target) => fuzz(commands.get(target), target));
 const passed = results.filter(Boolean).length;
 console.log(`${passed} passed, ${results.length - passed} failed`);
 process.exit(passed === results.length ? 0 : 1);

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { Readable } from 'node:stream';
 import fc from 'fast-check';
 import {
   BYTE_ENCODINGS,
@@ -8,55 +7,15 @@ import {
   type KeyCodec,
   type ValueEncoding,
 } from '../../../ts/cli/encoding.js';
-import { CliError } from '../../../ts/cli/errors.js';
-import { START, type ImportSource, type LoadedEntry } from '../../../ts/cli/import-source.js';
-import { sliceField } from '../../../ts/cli/json-slice.js';
 import { CsvSource, type CsvMapping } from '../../../ts/cli/source-csv.js';
 import { NdjsonSource, parseLine, type NdjsonMapping } from '../../../ts/cli/source-ndjson.js';
-import type { Lease } from '../../../ts/cli/window.js';
+import {
+  assertNamesLine,
+  assertSliceAsParsed,
+  sameHoweverCut,
+} from '../../support/fuzz/import-properties.js';
 
 const RUNS = process.env['CAIRN_TEST_LONG'] === '1' ? 50 : 1;
-const lease = { grow: () => Promise.resolve() } as unknown as Lease;
-
-/** What an import of these bytes puts, and the message of the error that ends it, if one does. */
-interface Outcome {
-  readonly entries: readonly string[];
-  readonly error: string | undefined;
-}
-
-async function importAll(source: ImportSource): Promise<Outcome> {
-  const entries: string[] = [];
-  try {
-    for await (const entry of source.entries(START, new AbortController().signal)) {
-      const { key, value } = (await entry.load(lease)) as LoadedEntry;
-      assert.ok(typeof key === 'bigint' || Buffer.isBuffer(key));
-      if (typeof key === 'bigint') assert.ok(key >= 0n && key < 2n ** 64n);
-      assert.ok(Buffer.isBuffer(value));
-      const name = typeof key === 'bigint' ? String(key) : key.toString('hex');
-      entries.push(`${name}=${Buffer.from(value).toString('hex')}`);
-    }
-    return { entries, error: undefined };
-  } catch (error) {
-    if (!(error instanceof CliError)) throw error;
-    assert.equal(error.code, 'CLI_BAD_INPUT');
-    return { entries, error: error.message };
-  }
-}
-
-/** The same bytes in one piece and cut at these places must come to the same. */
-async function sameHoweverCut(
-  bytes: Buffer,
-  cuts: readonly number[],
-  make: (stream: Readable) => ImportSource,
-): Promise<Outcome> {
-  const whole = await importAll(make(Readable.from([bytes])));
-  const at = [...new Set(cuts.map((cut) => cut % (bytes.length + 1)))].sort((a, b) => a - b);
-  const pieces = [0, ...at].map((from, i) => bytes.subarray(from, at[i] ?? bytes.length));
-  const cut = await importAll(make(Readable.from(pieces.filter((piece) => piece.length > 0))));
-  assert.deepEqual(cut, whole);
-  return whole;
-}
-
 const codec: fc.Arbitrary<KeyCodec> = fc.oneof(
   fc.record({ type: fc.constant('bytes' as const), encoding: fc.constantFrom(...BYTE_ENCODINGS) }),
   fc.constant({ type: 'u64' as const, encoding: 'utf8' as const }),
@@ -101,8 +60,7 @@ describe('any file to import', () => {
     });
     await fc.assert(
       fc.asyncProperty(bytes, cuts, mapping, async (file, at, how) => {
-        const { error } = await sameHoweverCut(file, at, (stream) => new NdjsonSource(stream, how));
-        if (error !== undefined) assert.match(error, /^line \d+: /);
+        assertNamesLine(await sameHoweverCut(file, at, (stream) => new NdjsonSource(stream, how)));
       }),
       { numRuns: 500 * RUNS },
     );
@@ -135,10 +93,7 @@ describe('any file to import', () => {
   it('takes a field as it was written wherever JSON.parse finds it', () => {
     fc.assert(
       fc.property(objectText, field, (text, name) => {
-        const parsed = new Map(Object.entries(JSON.parse(text) as Record<string, unknown>));
-        const slice = sliceField(text, name);
-        assert.equal(slice !== undefined, parsed.has(name));
-        if (slice !== undefined) assert.deepEqual(JSON.parse(slice), parsed.get(name));
+        assertSliceAsParsed(text, [name]);
       }),
       { numRuns: 1000 * RUNS },
     );

@@ -1,34 +1,9 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { CairnError } from '../../../ts/common/errors.js';
 import { BUILTIN_NAMES, LATER_NAMES, SLOTS } from '../../../ts/config/names.js';
-import { resolveConfig } from '../../../ts/config/resolve.js';
-import { compareWithStored, toStoredJson } from '../../../ts/config/stored.js';
-import type { StoreConfig } from '../../../ts/config/types.js';
-import { machine } from './support.js';
+import { resolveOrRefuse } from '../../support/fuzz/config-properties.js';
 
 const RUNS = process.env['CAIRN_TEST_LONG'] === '1' ? 50 : 1;
-
-/** A configuration that round-trips, or a typed error that names its problems; never slow. */
-function resolveOrRefuse(first: unknown, second: unknown): boolean {
-  const begin = process.cpuUsage();
-  try {
-    const config = resolveConfig(first as string, second as StoreConfig, { machine });
-    assert.equal(typeof config.path, 'string');
-    assert.ok(Object.isFrozen(config));
-    assert.deepEqual(compareWithStored(config, toStoredJson(config), { machine }), config);
-    return true;
-  } catch (error) {
-    if (!(error instanceof CairnError)) throw error;
-    assert.equal(error.code, 'CAIRN_INVALID_CONFIG');
-    assert.ok((error.problems?.length ?? 0) > 0);
-    return false;
-  } finally {
-    // Processor time: how long the machine took for others says nothing about the resolver.
-    const { user, system } = process.cpuUsage(begin);
-    assert.ok(user + system < 100_000, 'more than 100 ms');
-  }
-}
 
 const names = SLOTS.flatMap((slot) => [...BUILTIN_NAMES[slot], ...LATER_NAMES[slot].keys()]);
 /** Mostly right, now and then wrong. */
