@@ -19,6 +19,7 @@ const LONG_TESTS = [
   'test/ts/robustness/repair.test.ts',
   'test/ts/robustness/concurrent-faults.test.ts',
   'test/ts/robustness/hostile.test.ts',
+  'test/ts/robustness/fuzz-corpus.test.ts',
   'test/ts/robustness/nth-calls.test.ts',
   'test/ts/engine/model.test.ts',
   'test/ts/config/*fuzz.test.ts',
