@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { CairnError } from '../../../ts/common/errors.js';
 import {
   acceptedNames,
   ALIASES,
@@ -182,6 +183,15 @@ describe('the exact error of a rule', () => {
       });
     });
   }
+
+  it('for all of many, of which the message has fifty', () => {
+    const document = Object.fromEntries(Array.from({ length: 60 }, (_, at) => [`x${at}`, 1]));
+    assert.throws(
+      () => resolve(document),
+      (error: CairnError) =>
+        error.problems?.length === 60 && /\n {2}x49: [^\n]*\n {2}and 10 more$/.test(error.message),
+    );
+  });
 
   it('for backends that differ, whichever two say so', () => {
     for (const [first, second] of [
