@@ -5,7 +5,7 @@
 // (test/tsan-suppressions.txt). Its code is not watched either, but every access of ours is, whatever
 // thread of node makes it.
 import { buildAddon, finish, mocha, runtimeLibraries } from './instrumented.mjs';
-import { capture, hasProgram, inRoot } from './support.mjs';
+import { capture, hasProgram, inRoot, run } from './support.mjs';
 
 const FILES = [
   'test/ts/robustness/threads.test.ts',
@@ -23,12 +23,16 @@ if (libraries === undefined || !layoutStays) {
   finish([]);
 }
 const addon = buildAddon('tsan', ['CAIRN_SANITIZE=thread']);
-if (addon === undefined) finish([{ passed: 0, failed: 1 }]);
+const openat = inRoot('build', 'tsan', 'openat.so');
+const source = inRoot('test', 'support', 'tsan', 'openat.c');
+if (addon === undefined || !run('cc', ['-shared', '-fPIC', '-O1', '-o', openat, source])) {
+  finish([{ passed: 0, failed: 1 }]);
+}
 const options = [
   `suppressions=${inRoot('test', 'tsan-suppressions.txt')}`,
   // A test asks for more memory than there is, on purpose.
   'allocator_may_return_null=1',
   'second_deadlock_stack=1',
 ];
-const env = { LD_PRELOAD: libraries, TSAN_OPTIONS: options.join(':') };
+const env = { LD_PRELOAD: `${libraries} ${openat}`, TSAN_OPTIONS: options.join(':') };
 finish([mocha(FILES, { addon, env, before })]);

@@ -1,5 +1,6 @@
 // NativeSlotFile: records that move from sparse cells to fresh ones.
 
+#include <algorithm>
 #include <cstring>
 
 #include "binding/slot_file.h"
@@ -37,7 +38,8 @@ Napi::Value NativeSlotFile::MoveRecords(const Napi::CallbackInfo& info) {
   for (const SlotMover::Record& record : records) bytes += EntryBytes(record);
   Napi::Buffer<std::byte> out = Napi::Buffer<std::byte>::New(env, bytes);
   if (out.IsEmpty()) return env.Undefined();
-  std::memset(out.Data(), 0, bytes);
+  // Without records there is no memory either.
+  std::fill_n(out.Data(), bytes, std::byte{0});
   std::byte* at = out.Data();
   for (const SlotMover::Record& record : records) {
     const auto handle = static_cast<double>(record.handle);
