@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import { BYTE_ENCODINGS, VALUE_ENCODINGS, type KeyCodec } from '../../../ts/cli/encoding.js';
+import type { ImportSource } from '../../../ts/cli/import-source.js';
 import { CsvSource, type CsvMapping } from '../../../ts/cli/source-csv.js';
 import { NdjsonSource, type NdjsonMapping } from '../../../ts/cli/source-ndjson.js';
 import { Choices, type FuzzTarget } from './fuzz-target.js';
@@ -8,6 +9,7 @@ import {
   assertObjectValues,
   assertSliceAsParsed,
   sameHoweverCut,
+  type Outcome,
 } from './import-properties.js';
 
 /** What the choices of an input name, in this order: seeds write their places. */
@@ -44,6 +46,20 @@ function isObject(text: string): boolean {
   }
 }
 
+/** What is left of an input after its mapping: where the file is cut, and the file. */
+async function imported(
+  choices: Choices,
+  make: (stream: Readable) => ImportSource,
+): Promise<{ readonly file: Buffer; readonly outcome: Outcome }> {
+  const piece = choices.byte();
+  const file = choices.rest();
+  return { file, outcome: await sameHoweverCut(file, cutsOf(file.length, piece), make) };
+}
+
+function seedOf(choices: readonly number[], text: string): Buffer {
+  return Buffer.concat([Buffer.from(choices), Buffer.from(text, 'utf8')]);
+}
+
 const importNdjson: FuzzTarget = {
   name: 'import_ndjson',
   words: [
@@ -76,10 +92,7 @@ const importNdjson: FuzzTarget = {
       keyField: choices.pick(KEY_FIELDS),
       valueField: choices.pick(VALUE_FIELDS),
     };
-    const piece = choices.byte();
-    const file = choices.rest();
-    const make = (stream: Readable): NdjsonSource => new NdjsonSource(stream, mapping);
-    const outcome = await sameHoweverCut(file, cutsOf(file.length, piece), make);
+    const { file, outcome } = await imported(choices, (it) => new NdjsonSource(it, mapping));
     assertNamesLine(outcome);
     if (mapping.valueField === undefined) assertObjectValues(outcome);
     for (const line of file.toString('utf8').split('\n').filter(isObject)) {
@@ -89,7 +102,7 @@ const importNdjson: FuzzTarget = {
   },
   seeds() {
     const seed = (choices: readonly number[], ...lines: readonly string[]): Buffer =>
-      Buffer.concat([Buffer.from(choices), Buffer.from(lines.join('\n'), 'utf8')]);
+      seedOf(choices, lines.join('\n'));
     const surrogate = '{"key":"\\ud83d\\ude00","value":"\\ud83d"}';
     return [
       seed([0, 0, 0, 0, 1], '{"key":"a","value":"b"}', '{"value":"c","key":"d"}', ''),
@@ -125,29 +138,24 @@ const importCsv: FuzzTarget = {
       valueColumn: choices.pick(VALUE_COLUMNS),
       delimiter: choices.pick(DELIMITERS),
     };
-    const piece = choices.byte();
-    const file = choices.rest();
-    const make = (stream: Readable): CsvSource => new CsvSource(stream, mapping);
-    const outcome = await sameHoweverCut(file, cutsOf(file.length, piece), make);
+    const { outcome } = await imported(choices, (it) => new CsvSource(it, mapping));
     if (mapping.valueColumn === undefined) assertObjectValues(outcome);
   },
   seeds() {
-    const seed = (choices: readonly number[], text: string): Buffer =>
-      Buffer.concat([Buffer.from(choices), Buffer.from(text, 'utf8')]);
     return [
-      seed([0, 0, 0, 0, 0, 1], 'k,v\na,b\nc,d\n'),
-      seed([0, 0, 0, 0, 0, 3], '\ufeffk,v,2\r\na,b,c\r\n\r\nd,e,f'),
-      seed([0, 0, 0, 1, 0, 0], 'k,2,1\na,"b ""c""","\n"\n'),
-      seed([0, 3, 0, 0, 0, 5], 'k,v\na,"[1,{""b"":2}]"\nb,no\n'),
-      seed([1, 1, 0, 0, 0, 2], 'v,k\n0102,00ff\n,0\n'),
-      seed([2, 2, 1, 0, 1, 4], 'first\tv\nAQ==\tAQID\n'),
-      seed([3, 0, 0, 0, 2, 1], 'k;v\n18446744073709551615;a\n0x1f;b\n18446744073709551616;c\n'),
-      seed([0, 0, 1, 1, 2, 6], 'a;b;a\n1;2;3\n'),
-      seed([0, 0, 0, 0, 0, 7], 'key,value\na,b\n'),
-      seed([0, 0, 0, 0, 0, 8], 'k,v\na,b,c\n'),
-      seed([0, 0, 0, 0, 0, 9], 'k,v\na,"b\n'),
-      seed([0, 0, 0, 0, 0, 2], 'k,v\n"a"b,c\n'),
-      seed([0, 0, 1, 1, 0, 11], '"","k"\n"",\n'),
+      seedOf([0, 0, 0, 0, 0, 1], 'k,v\na,b\nc,d\n'),
+      seedOf([0, 0, 0, 0, 0, 3], '\ufeffk,v,2\r\na,b,c\r\n\r\nd,e,f'),
+      seedOf([0, 0, 0, 1, 0, 0], 'k,2,1\na,"b ""c""","\n"\n'),
+      seedOf([0, 3, 0, 0, 0, 5], 'k,v\na,"[1,{""b"":2}]"\nb,no\n'),
+      seedOf([1, 1, 0, 0, 0, 2], 'v,k\n0102,00ff\n,0\n'),
+      seedOf([2, 2, 1, 0, 1, 4], 'first\tv\nAQ==\tAQID\n'),
+      seedOf([3, 0, 0, 0, 2, 1], 'k;v\n18446744073709551615;a\n0x1f;b\n18446744073709551616;c\n'),
+      seedOf([0, 0, 1, 1, 2, 6], 'a;b;a\n1;2;3\n'),
+      seedOf([0, 0, 0, 0, 0, 7], 'key,value\na,b\n'),
+      seedOf([0, 0, 0, 0, 0, 8], 'k,v\na,b,c\n'),
+      seedOf([0, 0, 0, 0, 0, 9], 'k,v\na,"b\n'),
+      seedOf([0, 0, 0, 0, 0, 2], 'k,v\n"a"b,c\n'),
+      seedOf([0, 0, 1, 1, 0, 11], '"","k"\n"",\n'),
     ];
   },
 };
